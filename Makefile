@@ -1,0 +1,58 @@
+# Two commands do everything: `make run` and `make test`. All state is under var/ (or THROUGHLINE_HOME).
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+UNTIL ?= 2013-08-31
+PYTEST_ARGS ?=
+bin := .venv/bin
+ready := .venv/.ready
+dev := .venv/.ready-dev
+
+.PHONY: help run line feed up status stop test lint bench setup setup-dev lock
+
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+
+run: $(ready) ## Set up, run the line on the flights, leave the endpoint, Dagster and MLflow up
+	@$(bin)/throughline run
+
+line: $(ready) ## The same without the user interfaces
+	@$(bin)/throughline line
+
+feed: $(ready) ## Publish the airline's files up to UNTIL=2013-08-31
+	@$(bin)/throughline feed --until $(UNTIL)
+
+up: $(ready) ## Start the Dagster and MLflow user interfaces only
+	@$(bin)/throughline up
+
+status: ## What runs, and where
+stop: ## Stop everything this clone started
+status stop:
+	@if [ -x $(bin)/throughline ]; then $(bin)/throughline $@; else echo "Nothing runs: this clone is not set up yet; 'make run' does that."; fi
+
+test: $(dev) ## Run all tests (the browser test needs Chromium)
+	@sh infra/setup.sh chromium
+	@$(bin)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(dev) ## Check style, formatting and types
+	@$(bin)/ruff check .
+	@$(bin)/ruff format --check .
+	@$(bin)/mypy
+
+bench: $(ready) ## Measure the line: seconds and memory per stage
+	@$(bin)/python -m pipelines.bench
+
+setup: $(ready) ## Make .venv from requirements.lock
+
+setup-dev: $(dev) ## The same with what tests and checks need
+
+lock: $(dev) ## Resolve requirements.lock anew from pyproject.toml
+	@sh infra/setup.sh lock
+
+$(ready): requirements.lock pyproject.toml infra/setup.sh
+	@sh infra/setup.sh run
+
+$(dev): $(ready)
+	@sh infra/setup.sh dev
