@@ -1,0 +1,197 @@
+"""What a table looks like: a summary of every column, histograms, and Evidently's data summary as a page.
+
+Belongs here: describing one frame. Does not belong here: judging it (`assets/checks`), and where the pages are kept.
+"""
+
+import html
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+from polars import selectors
+
+from assets.contracts import Column
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+SAMPLED_ROWS: Final = 20_000
+"""Evidently reads at most this many rows (4.4 s for 100,000 rows x 20 columns); everything else reads all of them."""
+SEED: Final = 20130901
+BINS: Final = 30
+TOP: Final = 3
+"""How many of the most frequent categories the table names."""
+BARS: Final = 10
+"""How many of them the histogram grid shows."""
+GRID_COLUMNS: Final = 4
+COLOUR: Final = "#4c72b0"
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exploration:
+    """A table described.
+
+    Attributes:
+        rows: How many rows it has.
+        sampled_rows: How many of them Evidently saw.
+        markdown: One line per column: type, unit, missing, distinct, and range or most frequent values.
+        histograms: A grid of distributions, PNG.
+        html: Evidently's data summary, a page that needs nothing from outside (about 4 MB), or a short page that says
+            why there is none.
+    """
+
+    rows: int
+    sampled_rows: int
+    markdown: str
+    histograms: bytes
+    html: str
+
+
+def explore(frame: pl.DataFrame, columns: Mapping[str, Column]) -> Exploration:
+    """Describe a table. The same table gives the same Markdown and the same picture.
+
+    Columns without a single value, and tables without rows, are described as such and not shown to Evidently, which
+    refuses them. NaN and infinity count as missing.
+
+    Args:
+        frame: A cleaned table, shape (n, at least `columns`); n may be 0.
+        columns: The columns to describe, with their units and meaning.
+    """
+    frame = frame.select(list(columns)).with_columns(_finite(selectors.float()))
+    sample = frame.sample(SAMPLED_ROWS, seed=SEED) if len(frame) > SAMPLED_ROWS else frame
+    return Exploration(
+        rows=len(frame),
+        sampled_rows=len(sample),
+        markdown=_markdown(frame, columns),
+        histograms=_histograms(frame, columns),
+        html=_evidently(sample),
+    )
+
+
+def _finite(numbers: pl.Expr) -> pl.Expr:
+    return pl.when(numbers.is_finite()).then(numbers)
+
+
+def _markdown(frame: pl.DataFrame, columns: Mapping[str, Column]) -> str:
+    head = ["column", "type", "unit", "missing %", "distinct", "min / median / max, or most frequent", "meaning"]
+    lines = [f"{len(frame):,} rows, {len(columns)} columns", "", _row(head), _row(["---"] * len(head))]
+    lines += [_row(_described(frame[name], column)) for name, column in columns.items()]
+    return "\n".join(lines)
+
+
+def _row(cells: list[str]) -> str:
+    # A bar ends a cell, a line break the row.
+    return "| " + " | ".join(c.replace("|", "\\|").replace("\n", " ") for c in cells) + " |"
+
+
+def _described(values: pl.Series, column: Column) -> list[str]:
+    missing = "" if values.is_empty() else f"{100 * values.null_count() / len(values):.2f}"
+    present = values.drop_nulls()
+    summary = "no values" if present.is_empty() else _summary(present)
+    about = [values.name, str(values.dtype.base_type()), column.unit or "", missing, f"{present.n_unique():,}"]
+    return [*about, summary, column.description]
+
+
+def _summary(present: pl.Series) -> str:
+    if _is_instant(present.dtype):
+        shown = present.cast(pl.Datetime("us")).dt.strftime("%Y-%m-%d %H:%M").sort()
+        # As text the middle one is itself a value of the column, and the order is still that of time.
+        return " / ".join(shown.gather([0, len(shown) // 2, -1]))
+    if present.dtype.is_numeric():
+        numbers = present.cast(pl.Float64()).to_numpy()
+        return " / ".join(f"{number:.6g}" for number in (numbers.min(), np.median(numbers), numbers.max()))
+    top = _frequencies(present, TOP)
+    return ", ".join(f"{value} ({100 * count / len(present):.1f} %)" for value, count in top)
+
+
+def _is_instant(dtype: pl.DataType) -> bool:
+    return isinstance(dtype, pl.Date | pl.Datetime)
+
+
+def _frequencies(present: pl.Series, most: int) -> list[tuple[str, int]]:
+    """The most frequent values with their counts; ties in the order of the values, so that runs agree."""
+    counts = present.cast(pl.String()).alias("value").value_counts(name="count")
+    return list(counts.sort(["count", "value"], descending=[True, False]).head(most).iter_rows())
+
+
+def _histograms(frame: pl.DataFrame, columns: Mapping[str, Column]) -> bytes:
+    """One small panel per column, PNG. Without pyplot: that keeps every figure alive in a global list."""
+    from matplotlib.figure import Figure
+
+    rows = max(1, -(-len(columns) // GRID_COLUMNS))
+    figure = Figure(figsize=(3 * GRID_COLUMNS, 2.1 * rows), dpi=70, layout="constrained")
+    panels = list(figure.subplots(rows, GRID_COLUMNS, squeeze=False).flat)
+    for panel, (name, column) in zip(panels, columns.items(), strict=False):
+        panel.set_title(f"{name} [{column.unit}]" if column.unit else name, fontsize=8)
+        panel.tick_params(labelsize=6)
+        _draw(panel, frame[name].drop_nulls())
+    for panel in panels[len(columns) :]:
+        panel.set_axis_off()
+    data = io.BytesIO()
+    figure.savefig(data, format="png")
+    return data.getvalue()
+
+
+def _draw(panel: "Axes", present: pl.Series) -> None:
+    if present.is_empty():
+        panel.text(0.5, 0.5, "no values", ha="center", va="center", transform=panel.transAxes, fontsize=8)
+    elif _is_instant(present.dtype):
+        _draw_instants(panel, present)
+        panel.tick_params(axis="x", labelrotation=30)
+    elif present.dtype.is_numeric():
+        numbers = present.cast(pl.Float64()).to_numpy()
+        panel.hist(numbers, bins=_bins(numbers, are_whole=present.dtype.is_integer()), color=COLOUR)
+    else:
+        names, counts = zip(*reversed(_frequencies(present, BARS)), strict=True)
+        panel.barh([name[:14] for name in names], counts, color=COLOUR)
+
+
+def _draw_instants(panel: "Axes", present: pl.Series) -> None:
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+
+    panel.hist(present.cast(pl.Datetime("us")).to_numpy(), bins=BINS, color=COLOUR)
+    locator = AutoDateLocator(maxticks=5)  # type: ignore[no-untyped-call]  # Matplotlib types these two no further
+    panel.xaxis.set_major_locator(locator)
+    panel.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
+
+
+def _bins(numbers: FloatArray, *, are_whole: bool) -> int | list[float]:
+    """How to cut numbers into bars: one for each whole number where these are few, or some bars would be empty."""
+    lowest, highest = numbers.min(), numbers.max()
+    few_whole = are_whole and highest - lowest < BINS
+    return list(np.arange(lowest - 0.5, highest + 1.0)) if few_whole else BINS
+
+
+def _evidently(sample: pl.DataFrame) -> str:
+    """Evidently's data summary of the columns it can read, as one self-contained page."""
+    known = [name for name in sample.columns if sample[name].null_count() < len(sample)]
+    if not known:
+        return _page("There is no value in any column, so there is nothing to summarise.")
+    from evidently import DataDefinition, Dataset, Report  # type: ignore[import-untyped]  # ships no types
+    from evidently.presets import DataSummaryPreset  # type: ignore[import-untyped]
+
+    numerical = [n for n in known if sample[n].dtype.is_numeric()]
+    instants = [n for n in known if _is_instant(sample[n].dtype)]
+    categorical = [n for n in known if n not in numerical and n not in instants]
+    definition = DataDefinition(numerical_columns=numerical, categorical_columns=categorical, datetime_columns=instants)
+    data = Dataset.from_pandas(_readable(sample.select(known)).to_pandas(), data_definition=definition)
+    return str(Report([DataSummaryPreset()]).run(data, None).get_html_str(as_iframe=False))
+
+
+def _readable(sample: pl.DataFrame) -> pl.DataFrame:
+    """The sample in types Evidently reads: floats for numbers, naive UTC for instants, text for everything else."""
+    types: dict[str, pl.DataType] = {
+        name: pl.Float64() if dtype.is_numeric() else pl.Datetime("us") if _is_instant(dtype) else pl.String()
+        for name, dtype in sample.schema.items()
+    }
+    return sample.select(pl.col(name).cast(dtype) for name, dtype in types.items())
+
+
+def _page(text: str) -> str:
+    return f"<!doctype html><title>Data summary</title><p>{html.escape(text)}</p>"
