@@ -1,0 +1,182 @@
+"""One table with its clock, and the sorted arrays over it: each is built when first asked for and then kept.
+
+Belongs here: from columns to the arrays of `asof_index`, refusing what was not known together. Does not belong here:
+the questions themselves and the instants they are asked at; those are `point_in_time`.
+"""
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from datetime import timedelta
+from threading import RLock
+from typing import TypeAlias, TypeVar, cast
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from assets.logic.asof_index import GroupCodes, Integers, LatestRows, RunningTotals, Timeline
+from assets.logic.clocks import NEVER, Clock, instants, microseconds
+
+Sums: TypeAlias = Mapping[str, pl.Expr]
+Flags: TypeAlias = npt.NDArray[np.bool_]
+T = TypeVar("T")
+
+
+class AsOfTable:
+    """A table that can be asked many times; asking is safe from many threads.
+
+    Attributes:
+        name: Its name, for messages.
+        frame: Its rows.
+        clock: When they are known.
+    """
+
+    def __init__(self, name: str, frame: pl.DataFrame, clock: Clock) -> None:
+        """Take the table; nothing is sorted before it is asked for.
+
+        Raises:
+            ValueError: If a clock column is absent or not `Datetime("us", "UTC")`.
+        """
+        clock.check(name, frame)
+        self.name, self.frame, self.clock = name, frame, clock
+        self._built: dict[Hashable, object] = {}
+        self._lock = RLock()
+
+    def groups(self, by: Sequence[str]) -> GroupCodes:
+        """Group codes over the columns `by`."""
+        return self._once(("groups", tuple(by)), lambda: GroupCodes(self.frame, by))
+
+    def totals(self, clock: str, by: Sequence[str], sums: Sums, where: pl.Expr | None = None) -> RunningTotals:
+        """Events that count from the instant at which the time column `clock` reaches us.
+
+        Raises:
+            ValueError: If a column is not known at that clock, or an expression is not fit to be summed.
+        """
+
+        def build() -> RunningTotals:
+            self.clock.require_known_with(clock, [*by, *self._roots(sums, where)], self.name)
+            counts_from = self.clock.available_at(self.frame, clock)
+            codes = np.where((counts_from < NEVER) & self._flags(where), self.groups(by).codes, -1)
+            return RunningTotals(codes, self._timeline(clock), self._integers(sums))
+
+        where_key = None if where is None else where.meta.serialize()
+        return self._once(("totals", clock, tuple(by), _identity(sums), where_key), build)
+
+    def stopped(
+        self, opened: str, closed: Sequence[str], by: Sequence[str], sums: Sums, *, within: timedelta
+    ) -> RunningTotals:
+        """The events of `totals(opened, ...)`, counting from the instant at which they are no longer pending.
+
+        Raises:
+            ValueError: If one of `closed` is not a clock that tells its own time.
+        """
+
+        def build() -> RunningTotals:
+            start = self.clock.available_at(self.frame, opened)
+            ends = [start + microseconds(within)]
+            for column in closed:
+                self.clock.require_known_with(column, [], self.name)
+                # An end that is known before the event opens (an early departure) leaves nothing pending.
+                ends.append(np.maximum(start, self.clock.available_at(self.frame, column)))
+            codes = np.where(start < NEVER, self.groups(by).codes, -1)
+            return RunningTotals(codes, Timeline(np.minimum.reduce(ends)), self._integers(sums))
+
+        return self._once(("stopped", opened, tuple(closed), tuple(by), _identity(sums), within), build)
+
+    def latest(self, by: Sequence[str]) -> LatestRows:
+        """Rows that count from the instant they reach us, or from their event time if they are known in advance.
+
+        Raises:
+            ValueError: If the event time or a group column is not known with the row.
+        """
+
+        def build() -> LatestRows:
+            clock, frame = self.clock, self.frame
+            dated_by = clock.event_time or clock.known_at
+            clock.require_known_with(clock.known_at, [*by, *([dated_by] if dated_by else [])], self.name)
+            always = np.full(len(frame), -NEVER, dtype=np.int64)
+            event_times = instants(frame[dated_by]) if dated_by else always
+            counts_from = clock.available_at(frame, clock.known_at) if clock.known_at else event_times
+            codes = np.where((event_times < NEVER) & (counts_from < NEVER), self.groups(by).codes, -1)
+            with_row = [c for c in frame.columns if clock.of(c) in (None, clock.known_at)]
+            ranks = _tie_ranks(frame.select(with_row), codes, counts_from, event_times)
+            return LatestRows(codes, Timeline(counts_from), event_times, ranks)
+
+        return self._once(("latest", tuple(by)), build)
+
+    def rows(self, numbers: Integers, columns: Sequence[str]) -> pl.DataFrame:
+        """Columns of the given rows, shape (n, columns); null where the row number is -1."""
+        taken = pl.Series(numbers)
+        return self.frame.select(pl.col(columns).gather(taken.set(taken < 0, None)))
+
+    def revealed(self, numbers: Integers, columns: Sequence[str], asked: Integers) -> pl.DataFrame:
+        """As `rows`, with values that had not reached us at the instants `asked` null as well."""
+        waits_for = {c: str(self.clock.of(c)) for c in columns if self.clock.of(c) not in (None, self.clock.known_at)}
+        answer = self.rows(numbers, columns)
+        if not waits_for:
+            return answer
+        times = self.rows(numbers, sorted(set(waits_for.values())))
+        unknown = {c: pl.Series(self.clock.available_at(times, c) > asked) for c in times.columns}
+        return answer.with_columns(answer[c].set(unknown[known], None) for c, known in waits_for.items())
+
+    def _timeline(self, clock: str) -> Timeline:
+        """When the events dated by time column `clock` reach us."""
+        return self._once(("timeline", clock), lambda: Timeline(self.clock.available_at(self.frame, clock)))
+
+    def _once(self, key: Hashable, build: Callable[[], T]) -> T:
+        """What was built for this key, built now if it was not: by one thread, while the others wait."""
+        if key not in self._built:
+            with self._lock:
+                if key not in self._built:
+                    self._built[key] = build()
+        return cast("T", self._built[key])
+
+    def _integers(self, sums: Sums) -> dict[str, Integers]:
+        """The values to add up, by name, each of shape (n,); null adds 0."""
+        if "count" in sums:
+            raise ValueError(f"table {self.name!r}: 'count' is the number of events, give that sum another name")
+        values = self.frame.with_columns(**sums).select(*sums) if sums else pl.DataFrame()
+        for name, dtype in values.schema.items():
+            if not (dtype.is_integer() or dtype == pl.Boolean):
+                raise ValueError(
+                    f"table {self.name!r}: sum {name!r} is {dtype}; scale, round and cast it to an integer, because a "
+                    "running sum of floats depends on where it began"
+                )
+        return {name: values[name].cast(pl.Int64).fill_null(0).to_numpy() for name in values.columns}
+
+    def _flags(self, where: pl.Expr | None) -> Flags:
+        """Which rows count, shape (n,); null is false."""
+        if where is None:
+            return np.ones(len(self.frame), dtype=np.bool_)
+        flags = self.frame.with_columns(_where=where)["_where"]
+        if flags.dtype != pl.Boolean:
+            raise ValueError(f"table {self.name!r}: `where` must be boolean, {where} is {flags.dtype}")
+        return flags.fill_null(value=False).to_numpy()
+
+    def _roots(self, sums: Sums, where: pl.Expr | None) -> list[str]:
+        """Every column that the expressions read, each a function of its row alone."""
+        expressions = [*sums.values(), *([] if where is None else [where])]
+        for expression in expressions:
+            if expression.meta.has_multiple_outputs() or not expression.meta.is_row_separable():
+                raise ValueError(
+                    f"table {self.name!r}: {expression} must name its columns and read no row but its own, or it could "
+                    "carry later rows along"
+                )
+        return [name for expression in expressions for name in expression.meta.root_names()]
+
+
+def _identity(sums: Sums) -> tuple[tuple[str, bytes], ...]:
+    """Equal for equal expressions under equal names."""
+    return tuple((name, expression.meta.serialize()) for name, expression in sums.items())
+
+
+def _tie_ranks(known_with_row: pl.DataFrame, *clocks: Integers) -> Integers:
+    """A rank among rows that are equal in all of `clocks`, by all else that is known with the row; others 0.
+
+    Values that come later must not decide: which of two rows is found would then depend on what is not known yet.
+    """
+    ranks = np.zeros(len(known_with_row), dtype=np.int64)
+    tied = np.flatnonzero(pl.DataFrame([pl.Series(str(i), clock) for i, clock in enumerate(clocks)]).is_duplicated())
+    if len(tied) and known_with_row.columns:
+        rows = known_with_row.select(pl.all().gather(tied))
+        ranks[tied[rows.select(pl.arg_sort_by(rows.columns)).to_series().to_numpy()]] = np.arange(len(tied))
+    return ranks

@@ -1,0 +1,128 @@
+"""What all stages share: how an asset is named, described and bound to partitions, and how it reads and writes.
+
+Belongs here: helpers that two or more stages need. Does not belong here: what any one stage does.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import date, timedelta
+from typing import Any
+
+import dagster as dg
+import polars as pl
+
+from assets.contracts import Column, Partitions, UseCase
+from resources.errors import InputError
+from resources.lake import Commit, Lake, TableVersion
+
+RETRY_IO = dg.RetryPolicy(max_retries=2, delay=2, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.FULL)
+"""For stages that only read and write: a store that hiccups is asked again; malformed input is not (`refused`)."""
+
+
+def asset_key(use_case: UseCase, name: str) -> dg.AssetKey:
+    """Key of an asset of this use case."""
+    return dg.AssetKey([use_case.name, name])
+
+
+def table_name(use_case: UseCase, name: str) -> str:
+    """Name of the lake table behind an asset."""
+    return f"{use_case.name}/{name}"
+
+
+def asset_facts(use_case: UseCase, stage: str, *kinds: str) -> dict[str, Any]:
+    """Group, owner, tags and kinds in which assets of a stage agree."""
+    return {
+        "group_name": use_case.name,
+        "owners": [use_case.owner],
+        "tags": {"stage": stage},
+        "kinds": set(kinds),
+    }
+
+
+def daily(partitions: Partitions) -> dg.DailyPartitionsDefinition:
+    """The partitions of a use case as Dagster knows them."""
+    end = None if partitions.end is None else str(partitions.end + timedelta(days=1))
+    return dg.DailyPartitionsDefinition(start_date=str(partitions.start), end_date=end, timezone=partitions.timezone)
+
+
+def look_back(days: int) -> dg.TimeWindowPartitionMapping:
+    """A partition depends on its own day and the `days` before it, as far as they exist."""
+    return dg.TimeWindowPartitionMapping(start_offset=-days, end_offset=0, allow_nonexistent_upstream_partitions=True)
+
+
+def days_before(partition: str, days: int) -> str:
+    """Partition key of the day `days` before a partition."""
+    return str(date.fromisoformat(partition) - timedelta(days=days))
+
+
+def partition_keys(context: dg.AssetExecutionContext) -> list[str] | None:
+    """The partitions of this run in order; None for an asset without partitions, also in a run over partitions."""
+    return None if context.assets_def.partitions_def is None else sorted(context.partition_keys)
+
+
+def column_schema(columns: Mapping[str, Column]) -> dg.TableSchema:
+    """Declared columns for the Dagster UI, with units and with the clock each value waits for."""
+
+    def described(column: Column) -> str:
+        unit = f" [{column.unit}]" if column.unit else ""
+        clock = f" Known at `{column.known_at}`." if column.known_at else ""
+        return f"{column.description}{unit}{clock}"
+
+    return dg.TableSchema(
+        columns=[
+            dg.TableColumn(
+                name=name,
+                type=str(column.dtype),
+                description=described(column),
+                constraints=dg.TableColumnConstraints(nullable=column.nullable),
+            )
+            for name, column in columns.items()
+        ]
+    )
+
+
+def commit_of(context: dg.AssetExecutionContext, key: dg.AssetKey) -> Commit:
+    """Who writes: the Dagster run and the code version of the asset."""
+    return Commit(
+        dagster_run_id=context.run_id, code_version=context.assets_def.code_versions_by_key.get(key) or "undeclared"
+    )
+
+
+def table_result(
+    key: dg.AssetKey,
+    lake: Lake,
+    version: TableVersion,
+    rows: int,
+    *,
+    metadata: Mapping[str, Any] | None = None,
+    check_results: list[dg.AssetCheckResult] | None = None,
+) -> dg.MaterializeResult[None]:
+    """The materialisation of a lake table: its exact version is its data version."""
+    return dg.MaterializeResult(
+        asset_key=key,
+        data_version=dg.DataVersion(f"v{version.number}"),
+        metadata={
+            "dagster/row_count": rows,
+            "lake/version": version.number,
+            "lake/uri": lake.uri(version.table),
+            **(metadata or {}),
+        },
+        check_results=check_results or [],
+    )
+
+
+def preview(frame: pl.DataFrame, rows: int = 8) -> dg.MetadataValue:
+    """The first rows as a Markdown table for the UI."""
+    with pl.Config(
+        tbl_formatting="MARKDOWN", tbl_hide_dataframe_shape=True, tbl_rows=rows, tbl_cols=30, fmt_str_lengths=40
+    ):
+        return dg.MetadataValue.md(str(frame.head(rows)))
+
+
+@contextmanager
+def refused() -> Iterator[None]:
+    """Turn malformed input into a failure that says so and is not tried again: it will not mend itself."""
+    try:
+        yield
+    except InputError as error:
+        raise dg.Failure(description=str(error), allow_retries=False) from error

@@ -1,0 +1,46 @@
+"""`exploration_report`: what the cleaned tables look like, one click away in the UI.
+
+Belongs here: which tables are explored and where the pages go. Does not belong here: how a page is made
+(`assets/reports/exploration.py`).
+"""
+
+import base64
+
+import dagster as dg
+
+from assets.code_version import code_version
+from assets.contracts import UseCase
+from assets.reports.exploration import explore
+from assets.stages.common import asset_facts, asset_key, table_name
+from resources.lake import Lake
+from resources.reports import Reports
+
+
+def build_exploration_report(use_case: UseCase) -> dg.AssetsDefinition:
+    """The asset that describes every cleaned table: distributions, missing values, Evidently's data summary."""
+    key = asset_key(use_case, "exploration_report")
+
+    @dg.asset(
+        key=key,
+        deps=[asset_key(use_case, f"cleaned_{t.name}") for t in use_case.tables],
+        **asset_facts(use_case, "exploration", "evidently", "html"),
+        description="Distributions, missing values and Evidently's data summary of every cleaned table.",
+        code_version=code_version(__name__, "assets.reports.exploration"),
+    )
+    def exploration_report(
+        context: dg.AssetExecutionContext, lake: Lake, reports: Reports
+    ) -> dg.MaterializeResult[None]:
+        metadata: dict[str, dg.MetadataValue] = {}
+        for table in use_case.tables:
+            frame = lake.scan(table_name(use_case, f"cleaned_{table.name}")).collect()
+            found = explore(frame.select(list(table.cleaned_columns)), table.cleaned_columns)
+            uris = reports.write(use_case.name, "exploration_report", table.name, {"html": found.html.encode()})
+            image = base64.b64encode(found.histograms).decode()
+            metadata[table.name] = dg.MetadataValue.md(
+                f"{found.markdown}\n\n![distributions of {table.name}](data:image/png;base64,{image})"
+            )
+            metadata[f"{table.name}_evidently"] = dg.MetadataValue.path(uris["html"])
+            context.log.info(f"{table.name}: {len(frame):,} rows described")
+        return dg.MaterializeResult(metadata=metadata)
+
+    return exploration_report

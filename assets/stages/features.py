@@ -1,0 +1,203 @@
+"""`features`: one row per entity at its prediction time, and the label once it is known.
+
+Belongs here: making the spine, calling the use case's `build_features`, and the gate. Does not belong here: any
+history join; that is `assets/logic/point_in_time.py`, and nothing else.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
+
+import dagster as dg
+import polars as pl
+
+from assets.checks.leakage import differing_features
+from assets.code_version import code_version
+from assets.contracts import LABEL_KNOWN_AT, PARTITION_KEY, PREDICTION_TIME, UseCase
+from assets.logic.point_in_time import History
+from assets.stages.cleaned import cleaned_frames
+from assets.stages.common import (
+    RETRY_IO,
+    asset_facts,
+    asset_key,
+    commit_of,
+    daily,
+    days_before,
+    look_back,
+    preview,
+    table_name,
+    table_result,
+)
+from resources.lake import Lake
+
+LEAKAGE_SAMPLE = 24
+"""Rows rebuilt with the future cut off, per run. A leak touches nearly every row, so two dozen find it."""
+
+
+def build_features_asset(use_case: UseCase) -> dg.AssetsDefinition:
+    """The feature table of a use case, point in time."""
+    key, days = asset_key(use_case, "features"), look_back_days(use_case)
+
+    @dg.asset(
+        key=key,
+        deps=[
+            dg.AssetDep(
+                asset_key(use_case, f"cleaned_{t.name}"),
+                partition_mapping=look_back(days) if t.is_partitioned else None,
+            )
+            for t in use_case.tables
+        ],
+        **asset_facts(use_case, "features", "deltalake", "polars"),
+        description=(
+            f"One row per {', '.join(use_case.entity)}, as known {use_case.prediction_lead} before "
+            f"{use_case.table(use_case.entity_table).event_time}. Label `{use_case.target.name}`: {use_case.target.definition}."
+        ),
+        metadata={"dagster/column_schema": _column_schema(use_case)},
+        partitions_def=daily(use_case.partitions),
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        code_version=features_code_version(use_case),
+        retry_policy=RETRY_IO,
+        check_specs=[
+            dg.AssetCheckSpec(
+                "features_do_not_know_the_future",
+                asset=key,
+                blocking=True,
+                description="Rebuilt with everything after prediction time cut off, a sample of rows has the same features.",
+            ),
+            dg.AssetCheckSpec("rows_are_unique", asset=key, blocking=True, description="One row per entity."),
+            dg.AssetCheckSpec("labels_are_known", asset=key, description="Share of rows whose label has arrived."),
+            dg.AssetCheckSpec(
+                "no_feature_is_empty",
+                asset=key,
+                description="Every feature has a value in at least one row of the run.",
+            ),
+        ],
+    )
+    def features(context: dg.AssetExecutionContext, lake: Lake) -> Iterator[dg.MaterializeResult[None]]:
+        keys = sorted(context.partition_keys)
+        history = load_history(lake, use_case, keys)
+        context.log.info(f"history from {days_before(keys[0], days)} to {keys[-1]} is in memory")
+        rows = feature_rows(use_case, history, keys)
+        version = lake.write(
+            table_name(use_case, "features"),
+            rows,
+            partitions=keys,
+            commit=commit_of(context, key),
+            schema_evolution=True,
+        )
+        context.log.info(f"{len(rows):,} rows with {len(use_case.features)} features; now checking for leakage")
+        leaks = differing_features(
+            rows.select(*use_case.inputs, PREDICTION_TIME),
+            rows.select(use_case.feature_names),
+            history,
+            use_case.build_features,
+            use_case.feature_names,
+            lookback=use_case.lookback,
+            sample=LEAKAGE_SAMPLE,
+            seed=use_case.seed,
+        )
+        yield table_result(
+            key,
+            lake,
+            version,
+            len(rows),
+            metadata={"preview": preview(rows), "features": len(use_case.features)},
+            check_results=list(_check_results(use_case, rows, leaks)),
+        )
+
+    return features
+
+
+def features_code_version(use_case: UseCase) -> str:
+    """Code version of the feature table: the use case's functions, the point-in-time logic, what is declared."""
+    modules = [__name__, "assets.logic.point_in_time", use_case.build_features.__module__]
+    target = (use_case.target.name, str(use_case.target.label), use_case.target.known_at)
+    return code_version(
+        *modules, values=(use_case.features, use_case.inputs, use_case.prediction_lead, use_case.lookback, target)
+    )
+
+
+def look_back_days(use_case: UseCase) -> int:
+    """Partitions before its own that a feature partition reads: the lookback, the lead, and a day of records under way."""
+    return (use_case.lookback + use_case.prediction_lead) // timedelta(days=1) + 1
+
+
+def load_history(lake: Lake, use_case: UseCase, keys: Sequence[str]) -> History:
+    """All that the features of the given partitions may need, in memory."""
+    first = days_before(keys[0], look_back_days(use_case))
+    known = {
+        p
+        for t in use_case.tables
+        if t.is_partitioned
+        for p in lake.partitions(table_name(use_case, f"cleaned_{t.name}"))
+    }
+    partitions = sorted(p for p in known if first <= p <= keys[-1])
+    return History(cleaned_frames(lake, use_case, partitions), use_case.clocks)
+
+
+def feature_rows(use_case: UseCase, history: History, keys: Sequence[str]) -> pl.DataFrame:
+    """Spine, features and label for every entity of the given partitions.
+
+    Returns:
+        Shape (n, inputs + 1 + features + label, its clock and the partition key), ordered by prediction time and entity.
+    """
+    entities = history.tables[use_case.entity_table].filter(pl.col(PARTITION_KEY).is_in(list(keys)))
+    spine = spine_of(use_case, entities).sort(PREDICTION_TIME, *use_case.entity)
+    inputs = spine.select(*use_case.inputs, PREDICTION_TIME)
+    built = use_case.build_features(inputs, history)
+    labels = spine.select(use_case.target.name, LABEL_KNOWN_AT, PARTITION_KEY)
+    return pl.concat([built.select(*use_case.inputs, PREDICTION_TIME, *_new(use_case)), labels], how="horizontal")
+
+
+def spine_of(use_case: UseCase, entities: pl.DataFrame) -> pl.DataFrame:
+    """Inputs, prediction time, label and its clock for rows of the cleaned entity table; nothing else of them."""
+    table = use_case.table(use_case.entity_table)
+    event_time = pl.col(str(table.event_time))
+    return entities.select(
+        *use_case.inputs,
+        (event_time - use_case.prediction_lead).alias(PREDICTION_TIME),
+        use_case.target.label.cast(pl.Int8).alias(use_case.target.name),
+        (pl.col(use_case.target.known_at) + table.available_after).alias(LABEL_KNOWN_AT),
+        PARTITION_KEY,
+    )
+
+
+def _new(use_case: UseCase) -> list[str]:
+    """Features that are not inputs already."""
+    return [name for name in use_case.feature_names if name not in use_case.inputs]
+
+
+def _column_schema(use_case: UseCase) -> dg.TableSchema:
+    return dg.TableSchema(
+        columns=[
+            dg.TableColumn(f.name, type=f.kind, description=f"{f.description} ({f.group})") for f in use_case.features
+        ]
+        + [dg.TableColumn(use_case.target.name, type="Int8", description=use_case.target.definition)]
+    )
+
+
+def _check_results(
+    use_case: UseCase, rows: pl.DataFrame, leaks: Sequence[Mapping[str, object]]
+) -> Iterator[dg.AssetCheckResult]:
+    named = sorted({str(leak["feature"]) for leak in leaks})
+    yield dg.AssetCheckResult(
+        check_name="features_do_not_know_the_future",
+        passed=not named,
+        description=f"These features change when the future is cut off: {named}" if named else None,
+        metadata={"leaking": named, "rows_rebuilt": min(LEAKAGE_SAMPLE, len(rows))},
+    )
+    repeated = len(rows) - rows.select(use_case.entity).n_unique()
+    yield dg.AssetCheckResult(check_name="rows_are_unique", passed=repeated == 0, metadata={"repeated_rows": repeated})
+    known = rows[use_case.target.name].is_not_null().mean() or 0.0
+    yield dg.AssetCheckResult(
+        check_name="labels_are_known",
+        passed=known > 0,
+        severity=dg.AssetCheckSeverity.WARN,  # labels may simply be under way
+        metadata={"labelled_share": float(known), "positive_share": rows[use_case.target.name].mean() or 0.0},
+    )
+    empty = [n for n in use_case.feature_names if rows[n].null_count() == len(rows)]
+    yield dg.AssetCheckResult(
+        check_name="no_feature_is_empty",
+        passed=not empty,
+        severity=dg.AssetCheckSeverity.WARN,  # missing weather is answered with nulls, and recorded here
+        metadata={"empty_features": empty},
+    )

@@ -1,0 +1,161 @@
+"""`training_set`: which rows, at which table versions, train, validate and test the next models.
+
+Belongs here: writing the manifest, and reading rows back by it. Does not belong here: how days are split
+(`assets/logic/splits.py`).
+"""
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+
+import dagster as dg
+import numpy as np
+import polars as pl
+
+from assets.code_version import code_version
+from assets.contracts import LABEL_KNOWN_AT, PARTITION_KEY, PREDICTION_TIME, UseCase
+from assets.logic.splits import RowCounts, SplitError, TrainingManifest, Windows, count_rows, split_days
+from assets.stages.common import asset_facts, asset_key, table_name
+from assets.stages.features import features_code_version
+from assets.trainers.base import Rows, TrainingData
+from resources.lake import Lake
+
+
+def build_training_set(use_case: UseCase) -> dg.AssetsDefinition:
+    """The asset that freezes what the next models are made from: a manifest, not a copy."""
+    key = asset_key(use_case, "training_set")
+
+    @dg.asset(
+        key=key,
+        deps=[dg.AssetDep(asset_key(use_case, "features"), partition_mapping=dg.AllPartitionMapping())],
+        **asset_facts(use_case, "training_set", "json"),
+        description="Exact table versions, the days of training, validation and test, row counts and the seed.",
+        code_version=code_version(__name__, "assets.logic.splits", values=(use_case.split, use_case.seed)),
+        check_specs=[
+            dg.AssetCheckSpec("windows_do_not_overlap", asset=key, blocking=True),
+            dg.AssetCheckSpec("every_window_has_labelled_rows_of_both_classes", asset=key, blocking=True),
+        ],
+    )
+    def training_set(context: dg.AssetExecutionContext, lake: Lake) -> Iterator[dg.MaterializeResult[TrainingManifest]]:
+        try:
+            manifest = make_manifest(use_case, lake)
+        except SplitError as error:
+            raise dg.Failure(description=f"{use_case.name}: {error}", allow_retries=False) from error
+        windows = {name: str(window) for name, window in manifest.windows.named().items()}
+        counts = {name: _counted(rows) for name, rows in manifest.rows.items()}
+        context.log.info("; ".join(f"{name} {windows[name]}: {counts[name]}" for name in windows))
+        yield dg.MaterializeResult(
+            value=manifest,
+            data_version=dg.DataVersion(manifest.id[:16]),
+            metadata={
+                "manifest": dg.MetadataValue.json({"id": manifest.id, "tables": dict(manifest.tables)}),
+                "dagster/row_count": sum(rows.labelled for rows in manifest.rows.values()),
+                "windows": dg.MetadataValue.md(_as_table(windows, counts)),
+            },
+            check_results=list(_check_results(manifest)),
+        )
+
+    return training_set
+
+
+def make_manifest(use_case: UseCase, lake: Lake) -> TrainingManifest:
+    """The manifest of what the lake holds now.
+
+    Raises:
+        SplitError: If too few days are known.
+    """
+    features = table_name(use_case, "features")
+    windows = split_days(lake.partitions(features), use_case.split)
+    names = ["features", *(f"cleaned_{t.name}" for t in use_case.tables)]
+    versions = {name: lake.version(table_name(use_case, name)) for name in names}
+    labels = lake.scan(features, version=versions["features"]).select(PARTITION_KEY, use_case.target.name).collect()
+    return TrainingManifest(
+        use_case=use_case.name,
+        tables={name: number for name, number in versions.items() if number is not None},
+        windows=windows,
+        rows=count_rows(labels, windows, day=PARTITION_KEY, target=use_case.target.name),
+        features=tuple(use_case.feature_names),
+        target=use_case.target.name,
+        seed=use_case.seed,
+        code_version=features_code_version(use_case),
+        created_at=datetime.now(UTC),
+    )
+
+
+def labelled_rows(use_case: UseCase, lake: Lake, manifest: TrainingManifest, window: str) -> pl.DataFrame:
+    """The labelled feature rows of one window, exactly as the manifest froze them, in time order.
+
+    Args:
+        window: `train`, `validation` or `test`.
+
+    Returns:
+        Shape (n, columns of the feature table), whatever became of the table since.
+    """
+    days = manifest.windows.named()[window]
+    rows = lake.scan(table_name(use_case, "features"), version=manifest.tables["features"])
+    wanted = days.contains(pl.col(PARTITION_KEY)) & pl.col(use_case.target.name).is_not_null()
+    found = rows.filter(wanted).collect().sort(PARTITION_KEY, PREDICTION_TIME, *use_case.entity)
+    expected = manifest.rows[window].labelled
+    if len(found) != expected:
+        raise dg.Failure(
+            f"the {window} window of {use_case.name} had {expected} labelled rows when it was frozen, and has {len(found)} "
+            f"at version {manifest.tables['features']} of the feature table; make the training set anew",
+            allow_retries=False,
+        )
+    return found
+
+
+def as_rows(use_case: UseCase, rows: pl.DataFrame) -> Rows:
+    """Feature rows as the model families take them."""
+    return Rows(
+        features=rows.select(use_case.feature_names),
+        label=rows[use_case.target.name].to_numpy().astype(np.int8),
+        day=rows[PARTITION_KEY].str.to_date().to_numpy().astype("datetime64[D]"),
+    )
+
+
+def training_data(use_case: UseCase, lake: Lake, manifest: TrainingManifest) -> TrainingData:
+    """What a family may look at: training and validation window, with the labels known before the test window began."""
+    start = manifest.windows.test.start
+    begins = pl.datetime(start.year, start.month, start.day, time_zone=use_case.partitions.timezone)
+    parts = {
+        name: labelled_rows(use_case, lake, manifest, name).filter(
+            pl.col(LABEL_KNOWN_AT) < begins.dt.convert_time_zone("UTC")
+        )
+        for name in ("train", "validation")
+    }
+    return TrainingData(
+        features=use_case.features,
+        train=as_rows(use_case, parts["train"]),
+        validation=as_rows(use_case, parts["validation"]),
+        seed=manifest.seed,
+    )
+
+
+def _check_results(manifest: TrainingManifest) -> Iterator[dg.AssetCheckResult]:
+    yield dg.AssetCheckResult(check_name="windows_do_not_overlap", passed=_in_order(manifest.windows))
+    short = [
+        name
+        for name, rows in manifest.rows.items()
+        if not rows.labelled or (rows.positives is not None and rows.positives in (0, rows.labelled))
+    ]
+    yield dg.AssetCheckResult(
+        check_name="every_window_has_labelled_rows_of_both_classes",
+        passed=not short,
+        description=f"One class or no labels in: {', '.join(short)}. Deliver more days." if short else None,
+        metadata={name: _counted(rows) for name, rows in manifest.rows.items()},
+    )
+
+
+def _in_order(windows: Windows) -> bool:
+    ordered = list(windows.named().values())
+    return all(a.end < b.start for a, b in zip(ordered, ordered[1:], strict=False))
+
+
+def _counted(rows: RowCounts) -> str:
+    positives = "" if rows.positives is None else f", {rows.positives:,} positive"
+    return f"{rows.labelled:,} labelled{positives}, {rows.unlabelled:,} without label"
+
+
+def _as_table(windows: Mapping[str, str], counts: Mapping[str, str]) -> str:
+    lines = [f"| {name} | {windows[name]} | {counts[name]} |" for name in windows]
+    return "\n".join(["| window | days | rows |", "|---|---|---|", *lines])

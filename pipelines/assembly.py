@@ -1,0 +1,51 @@
+"""The line's table of contents: the one place where the parts of a use case meet.
+
+Belongs here: the order of the stages and the resources they get. Does not belong here: anything that decides.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+
+from assets.contracts import UseCase
+from assets.stages.candidates import build_candidate
+from assets.stages.champion import build_champion
+from assets.stages.cleaned import build_cleaned
+from assets.stages.endpoint import build_endpoint
+from assets.stages.evaluation_report import build_evaluation_report
+from assets.stages.exploration import build_exploration_report
+from assets.stages.features import build_features_asset
+from assets.stages.predictions import build_predictions
+from assets.stages.raw import build_raw
+from assets.stages.training_set import build_training_set
+from pipelines.jobs import build_jobs
+from resources.environments import resources_for
+from resources.settings import Settings
+
+
+def build_definitions(use_case: UseCase, resources: Mapping[str, Any] | None = None) -> dg.Definitions:
+    """Everything Dagster needs to know of one use case.
+
+    Args:
+        use_case: The declaration.
+        resources: Overrides by name, for tests and other environments; the rest comes from the settings.
+    """
+    return dg.Definitions(
+        assets=[
+            *(build_raw(use_case, table) for table in use_case.tables),
+            *(build_cleaned(use_case, table) for table in use_case.tables),
+            build_exploration_report(use_case),
+            build_features_asset(use_case),
+            build_training_set(use_case),
+            *(build_candidate(use_case, spec) for spec in use_case.trainers),
+            build_evaluation_report(use_case),
+            build_champion(use_case),
+            build_endpoint(use_case, f"pipelines.{use_case.name}.use_case:{use_case.name.upper()}"),
+            build_predictions(use_case),
+        ],
+        jobs=build_jobs(use_case),
+        resources={**resources_for(Settings()), **(resources or {})},
+        # A step costs 25 ms in process, 0.6 s with a forked server and 1.3 s spawned; no stage here gains that back.
+        executor=dg.in_process_executor,
+    )

@@ -1,0 +1,244 @@
+"""The process of the endpoint: one use case behind the server, on one port, from the files of its state folder.
+
+Belongs here: a `UseCase` as the `ScoringService` the server asks for, and the command line. Does not belong here: HTTP
+and versions (`resources/serving`). Neither Dagster, nor MLflow, nor the lake is needed, or loaded, here.
+"""
+
+import argparse
+import importlib
+import ipaddress
+import logging
+import os
+import socket
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import orjson
+import polars as pl
+
+from assets.contracts import PREDICTION_TIME, UseCase
+from assets.logic.point_in_time import History
+from assets.trainers.base import Model
+from assets.trainers.families import load_model
+from resources.errors import EndpointError, ThroughlineError
+from resources.serving.service import Field, Signature
+from resources.serving.target import StateFolder
+
+LOG: Final = logging.getLogger(__name__)
+PACKAGES: Final = ("assets", "pipelines", "resources")
+WARM_ROWS: Final = 8
+KEEP_ALIVE_S: Final = 75
+DRAIN_S: Final = 10
+
+
+class UseCaseService:
+    """A use case as the server sees it. See `resources.serving.service.ScoringService`."""
+
+    def __init__(self, use_case: UseCase) -> None:
+        """Take the declaration, and note the code as it is now."""
+        self.use_case, self.description, self.signature = use_case.name, use_case.description, signature(use_case)
+        self._declared = use_case
+        self._code = {path: _fingerprint(path) for path in _loaded_code(use_case)}
+
+    def code_is_current(self) -> bool:
+        """Whether the files of the code that runs here are still what was loaded."""
+        for path in _loaded_code(self._declared):
+            self._code.setdefault(path, _fingerprint(path))  # a model family, loaded with its first model
+        return all(_fingerprint(path) == known for path, known in self._code.items())
+
+    def load(self, model: Path, online: Path) -> "UseCaseScorer":
+        """Load a saved model and the history it looks into."""
+        return UseCaseScorer(self._declared, load_model(model), History(self._tables(online), self._declared.clocks))
+
+    def _tables(self, online: Path) -> dict[str, pl.DataFrame]:
+        # Not mapped into memory: the files may be replaced while this process goes on with what it has read.
+        found = {t.name: online / f"{t.name}.parquet" for t in self._declared.tables}
+        tables = {name: pl.read_parquet(path, memory_map=False) for name, path in found.items() if path.is_file()}
+        for table in self._declared.tables:
+            if table.is_optional and table.name not in tables:
+                LOG.warning("there is no snapshot of %s; what it tells is answered as missing", table.name)
+                tables[table.name] = pl.DataFrame(schema={n: c.dtype for n, c in table.cleaned_columns.items()})
+        return tables
+
+
+class UseCaseScorer:
+    """One model version with its history. See `resources.serving.service.Scorer`."""
+
+    def __init__(self, use_case: UseCase, model: Model, history: History) -> None:
+        """Take what is loaded."""
+        self.family = model.family
+        self._use_case, self._model, self._history = use_case, model, history
+        self._event_time = str(use_case.table(use_case.entity_table).event_time)
+
+    def features(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Features as of the declared lead before each row's event, by the very function that training uses."""
+        asked_at = (pl.col(self._event_time) - self._use_case.prediction_lead).alias(PREDICTION_TIME)
+        built = self._use_case.build_features(rows.select(*self._use_case.inputs, asked_at), self._history)
+        return built.select(*self._use_case.feature_names, PREDICTION_TIME)
+
+    def predict(self, features: pl.DataFrame) -> npt.NDArray[np.float64]:
+        """Scores, shape (n,)."""
+        return self._model.predict(features)
+
+    def warm_up(self) -> None:
+        """Ask about the last known entities: every index of the history is then built, every library loaded.
+
+        Raises:
+            EndpointError: If a score is not a probability.
+        """
+        entities = self._history.tables.get(self._use_case.entity_table, pl.DataFrame())
+        if entities.is_empty():
+            LOG.warning("there are no %s to warm up with; the first request will be slow", self._use_case.entity_table)
+            return
+        rows = entities.sort(self._event_time).select(self._use_case.inputs).tail(WARM_ROWS)
+        sparse = rows.with_columns(pl.lit(None, rows.schema[n]).alias(n) for n in self._use_case.optional_inputs)
+        for probe in (rows, rows.tail(1), sparse.tail(1)):  # one row and many rows take different ways
+            scores = self.predict(self.features(probe).select(self._use_case.feature_names))
+            if len(scores) != len(probe) or not ((scores >= 0) & (scores <= 1)).all():
+                raise EndpointError(
+                    f"the model answers {len(probe)} known rows with {scores}: not one probability each"
+                )
+
+
+def signature(use_case: UseCase) -> Signature:
+    """What a caller of this use case may send."""
+    columns = use_case.table(use_case.entity_table).cleaned_columns
+    inputs = (
+        Field(
+            name=name,
+            dtype=columns[name].dtype,
+            is_required=name not in use_case.optional_inputs,
+            description=columns[name].description,
+            unit=columns[name].unit,
+        )
+        for name in use_case.inputs
+    )
+    kinds: dict[str, pl.DataType] = {"numeric": pl.Float64(), "categorical": pl.String()}
+    features = (
+        Field(name=f.name, dtype=kinds[f.kind], is_required=False, description=f.description) for f in use_case.features
+    )
+    return Signature(inputs=tuple(inputs), features=tuple(features))
+
+
+def load_use_case(path: str) -> UseCase:
+    """The use case at `package.module:NAME`.
+
+    Raises:
+        EndpointError: If there is none.
+    """
+    module, _, name = path.partition(":")
+    try:
+        found = getattr(importlib.import_module(module), name, None)
+    except ModuleNotFoundError as error:
+        raise EndpointError(f"--use-case {path}: {error}") from error
+    if not isinstance(found, UseCase):
+        raise EndpointError(f"--use-case {path} does not name a UseCase; write it as package.module:NAME")
+    return found
+
+
+def listen(host: str, port: int, *, allow_remote: bool) -> socket.socket:
+    """A listening socket.
+
+    Raises:
+        EndpointError: If the port is taken, or the address is reachable from other machines and that was not allowed.
+    """
+    try:
+        address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        if not allow_remote and not ipaddress.ip_address(address[4][0]).is_loopback:
+            raise EndpointError(f"{host} can be reached from other machines; say --allow-remote if that is meant")
+        return socket.create_server((address[4][0], port), family=address[0], backlog=2048)
+    except OSError as error:
+        raise EndpointError(
+            f"cannot listen on {host} port {port} ({error.strerror}); end the program that holds it, or set "
+            "THROUGHLINE_ENDPOINT_PORT to a free port"
+        ) from error
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve until SIGTERM or SIGINT; requests under way are answered first."""
+    parser = argparse.ArgumentParser(prog="python -m pipelines.serve", description=__doc__)
+    parser.add_argument("--use-case", required=True, help="package.module:NAME of a UseCase")
+    parser.add_argument("--state", required=True, type=Path, help="state folder of this use case's endpoint")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=8080)
+    parser.add_argument("--allow-remote", action="store_true", help="answer other machines too")
+    given = parser.parse_args(arguments)
+    os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = "false"
+    log_as_json()
+    try:
+        listening = listen(given.host, given.port, allow_remote=given.allow_remote)
+        service = UseCaseService(load_use_case(given.use_case))
+    except ThroughlineError as error:
+        sys.stderr.write(f"throughline: {error}\n")
+        return 1
+    _serve(service, StateFolder(given.state.resolve()), listening)
+    return 0
+
+
+def _serve(service: UseCaseService, folder: StateFolder, listening: socket.socket) -> None:
+    import uvicorn
+
+    from resources.serving.server import create_app
+
+    config = uvicorn.Config(
+        create_app(service, folder),
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        lifespan="on",
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=DRAIN_S,
+    )
+    LOG.info("%s answers on %s port %d", service.use_case, *listening.getsockname()[:2])
+    with suppress(KeyboardInterrupt):  # uvicorn raises it once more after it has ended in order
+        uvicorn.Server(config).run(sockets=[listening])
+
+
+class JsonLines(logging.Formatter):
+    """One JSON object per record, with its traceback if it has one."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line."""
+        line = {
+            "at": datetime.fromtimestamp(record.created, UTC),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+            **{key: getattr(record, key) for key in ("request_id", "path") if hasattr(record, key)},
+            **({"traceback": self.formatException(record.exc_info)} if record.exc_info else {}),
+        }
+        return orjson.dumps(line, default=str).decode()
+
+
+def log_as_json() -> None:
+    """Send all logging of this process to stderr as JSON lines."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(JsonLines())
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+
+
+def _loaded_code(use_case: UseCase) -> set[Path]:
+    """Files of the project's own modules that are loaded, and of those beside the use case's functions."""
+    module = use_case.build_features.__module__
+    own = (*PACKAGES, module.rpartition(".")[0] or module)
+    # Only after the name: a lazy module of a library would be loaded by looking into it.
+    modules = [found for name, found in [*sys.modules.items()] if any(f"{name}.".startswith(f"{o}.") for o in own)]
+    return {Path(found.__file__) for found in modules if found.__file__} | {Path(__file__)}
+
+
+def _fingerprint(path: Path) -> tuple[int, int] | None:
+    """Size and time of the last change: looked at with every request for metadata, so nothing is read."""
+    if not path.is_file():
+        return None
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,246 @@
+"""The programs around the line on a laptop: Dagster's user interface and daemon, MLflow's, and the endpoint.
+
+Belongs here: which programs those are, how they start, where they answer, what is told of them.
+Does not belong here: how a process is detached and found again (`resources/processes.py`), what a program answers when
+it is asked how it is (`health.py`), and the line (`line.py`).
+"""
+
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from pipelines import health
+from resources import processes
+from resources.errors import ThroughlineError
+from resources.objects import ObjectStore
+from resources.settings import Settings
+
+Echo = Callable[[str], None]
+
+ROOT: Final = Path(__file__).parents[1]
+WORKSPACE: Final = ROOT / "workspace.yaml"
+INSTANCE: Final = ROOT / "infra" / "dagster" / "dagster.yaml"
+HOST: Final = "127.0.0.1"
+START_SECONDS: Final = 90.0
+"""Longest wait for a program to answer; 3 to 8 s on an idle machine, ten times that on a busy one."""
+ENDPOINT: Final = "endpoint"
+"""Name under which the `endpoint` asset starts its server."""
+
+
+class ServiceError(ThroughlineError):
+    """A program cannot be started or does not answer; the message names it and what to do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Service:
+    """One program that stays up after the command that started it.
+
+    Attributes:
+        name: Of its pid file and log.
+        title: What a person calls it.
+        command: How it is started; empty for the endpoint, which its asset starts.
+        port: Where it listens on loopback; None if it does not.
+        variable: The setting that moves the port.
+        health: Path on `port` that answers 200 once it is up.
+    """
+
+    name: str
+    title: str
+    command: tuple[str, ...] = ()
+    port: int | None = None
+    variable: str | None = None
+    health: str | None = None
+
+    @property
+    def address(self) -> str | None:
+        """Where a browser finds it."""
+        return None if self.port is None else f"http://{HOST}:{self.port}"
+
+
+def prepare_environment(settings: Settings) -> None:
+    """Give this process, and all it starts, one state folder and no telemetry. Every command calls it first.
+
+    Raises:
+        ServiceError: If the files of the clone that the programs need are not there.
+    """
+    if missing := [path for path in (WORKSPACE, INSTANCE) if not path.is_file()]:
+        raise ServiceError(f"{missing[0]} is missing; run throughline from a clone, installed with `make setup`")
+    ObjectStore(str(settings.dagster_home)).write("dagster.yaml", INSTANCE.read_bytes())
+    os.environ |= {
+        "THROUGHLINE_HOME": str(settings.home),  # children start in another folder than ./var may be relative to
+        "DAGSTER_HOME": str(settings.dagster_home),
+        "DAGSTER_DISABLE_TELEMETRY": "1",
+        "DO_NOT_TRACK": "true",  # Evidently takes any value, MLflow only this one
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # its job runner is 7 processes and 1.4 GB
+    }
+
+
+def services(settings: Settings) -> tuple[Service, ...]:
+    """The programs in the order in which they start."""
+    return (
+        Service(
+            name=ENDPOINT,
+            title="Endpoint",
+            port=settings.endpoint_port,
+            variable="THROUGHLINE_ENDPOINT_PORT",
+            health="/v2/health/live",
+        ),
+        Service(
+            name="dagster-webserver",
+            title="Dagster",
+            command=(
+                *_module("dagster_webserver"),
+                *("--workspace", str(WORKSPACE), "--host", HOST, "--port", str(settings.dagster_port)),
+            ),
+            port=settings.dagster_port,
+            variable="THROUGHLINE_DAGSTER_PORT",
+            health="/server_info",
+        ),
+        Service(
+            name="dagster-daemon",
+            title="Dagster daemon",
+            command=(*_module("dagster._daemon"), "run", "--workspace", str(WORKSPACE)),
+        ),
+        Service(
+            name="mlflow",
+            title="MLflow",
+            command=(
+                *_module("mlflow"),
+                *("server", "--host", HOST, "--port", str(settings.mlflow_port), "--workers", "1"),
+                *("--backend-store-uri", f"sqlite:///{settings.mlflow_home / 'mlflow.db'}"),
+                *("--artifacts-destination", str(settings.mlflow_home / "artifacts")),
+            ),
+            port=settings.mlflow_port,
+            variable="THROUGHLINE_MLFLOW_PORT",
+            health="/health",
+        ),
+    )
+
+
+def check_ports(settings: Settings, names: Sequence[str] | None = None) -> None:
+    """Refuse to begin when a program about to start (`names`; None for all) would find its port taken.
+
+    Raises:
+        ServiceError: Naming the port, who wants it, and the variable that moves it.
+    """
+    for service in services(settings):
+        if service.port is None or (names is not None and service.name not in names):
+            continue
+        found = processes.status(service.name, home=settings.home)
+        if found.is_running and found.port not in (None, service.port):
+            raise ServiceError(
+                f"{service.title} already runs on port {found.port}, not {service.port}; run `make stop` to move it"
+            )
+        if not found.is_running and not processes.port_is_free(service.port):
+            raise ServiceError(
+                f"Port {service.port}, which {service.title} needs, is in use by another program; "
+                f"end that program or set {service.variable} to a free port"
+            )
+
+
+def up(settings: Settings, echo: Echo) -> None:
+    """Start what does not run yet, and wait until everything that was started answers. The endpoint is not started.
+
+    Raises:
+        ServiceError: If a port is taken (then nothing is started), or a program does not come up.
+    """
+    ours = [service for service in services(settings) if service.command]
+    check_ports(settings, [service.name for service in ours])
+    settings.mlflow_home.mkdir(parents=True, exist_ok=True)
+    _initialise_dagster()
+    started = [service for service in ours if not _runs(service, settings)]
+    for service in started:
+        processes.start_detached(service.command, name=service.name, home=settings.home, port=service.port)
+    for service in started:
+        began = time.monotonic()
+        echo(f"Waiting for {service.title} ...")
+        _wait(service, settings)
+        echo(f"{service.title} is up after {time.monotonic() - began:.1f} s")
+    if broken := health.broken_locations(_dagster(settings)):
+        faults = "; ".join(f"{name}: {why}" for name, why in broken.items())
+        raise ServiceError(f"Dagster is up at {_dagster(settings)}, but a code location does not load: {faults}")
+
+
+def addresses(settings: Settings) -> str:
+    """One line per program that runs and that a person can open."""
+    return "\n".join(f"{s.title:<9} {s.address}" for s in services(settings) if s.address and _runs(s, settings))
+
+
+def stop(settings: Settings, echo: Echo) -> None:
+    """End every program that this home started, and no other."""
+    stopped = [s.title for s in reversed(services(settings)) if processes.stop(s.name, home=settings.home)]
+    echo(f"Stopped: {', '.join(stopped)}" if stopped else "Nothing was running.")
+
+
+def status(settings: Settings, model: str) -> str:
+    """A table of the programs, and the version of `model` that is live."""
+    settings = _with_ports_in_use(settings)
+    rows = [("SERVICE", "STATE", "PID", "ADDRESS", "LOG")]
+    for service in services(settings):
+        found = processes.status(service.name, home=settings.home)
+        state = "stopped" if not found.is_running else "running" if _is_well(service, settings) else "not answering"
+        pid = str(found.pid) if found.is_running else "-"
+        rows.append((service.title, state, pid, service.address or "-", str(found.log)))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return "\n".join([*lines, "", _live(settings, model)])
+
+
+def _initialise_dagster() -> None:
+    """Make Dagster's databases, once: the webserver and the daemon break them when both make them at the same time."""
+    from dagster import DagsterInstance
+
+    with DagsterInstance.get():
+        pass
+
+
+def _wait(service: Service, settings: Settings) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while not _is_well(service, settings):
+        found = processes.status(service.name, home=settings.home)
+        if not found.is_running:
+            why = processes.last_line(found.log)
+            raise ServiceError(f"{service.title} ended while starting; its log {found.log} says why: {why}")
+        if time.monotonic() > deadline:
+            raise ServiceError(f"{service.title} does not answer after {START_SECONDS:.0f} s; see its log {found.log}")
+        time.sleep(0.2)
+
+
+def _runs(service: Service, settings: Settings) -> bool:
+    return processes.status(service.name, home=settings.home).is_running
+
+
+def _with_ports_in_use(settings: Settings) -> Settings:
+    """The settings, with the ports of what runs: a variable may have changed since it was started."""
+    fields = {ENDPOINT: "endpoint_port", "dagster-webserver": "dagster_port", "mlflow": "mlflow_port"}
+    ports = {field: processes.status(name, home=settings.home).port for name, field in fields.items()}
+    return settings.model_copy(update={field: port for field, port in ports.items() if port is not None})
+
+
+def _is_well(service: Service, settings: Settings) -> bool:
+    """Whether a program answers. The daemon does not listen: the webserver is asked for its heartbeats."""
+    if service.health is None:
+        return health.daemons_are_healthy(_dagster(settings))
+    return health.answers(f"{service.address}{service.health}")
+
+
+def _dagster(settings: Settings) -> str:
+    return f"http://{HOST}:{settings.dagster_port}"
+
+
+def _live(settings: Settings, model: str) -> str:
+    endpoint = f"http://{HOST}:{settings.endpoint_port}"
+    versions = health.live_versions(endpoint, model)
+    if versions is None:
+        return f"No model is live: {endpoint} does not answer for {model}."
+    return f"Live at {endpoint}: {model}, version {', '.join(versions)}"
+
+
+def _module(name: str) -> tuple[str, ...]:
+    """Start a program by this very interpreter, whatever PATH says."""
+    return (sys.executable, "-m", name)

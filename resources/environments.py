@@ -1,0 +1,36 @@
+"""Which resources a deployment environment uses.
+
+Belongs here: the mapping from `local`, `staging`, `production` to resources. Does not belong here: what a resource
+does. No code outside this module asks which environment it is in.
+"""
+
+from typing import Any
+
+from resources.lake import Lake
+from resources.landing import LandingZone
+from resources.registry import MlflowModelRegistry
+from resources.reports import Reports
+from resources.serving.client import Endpoint
+from resources.settings import Settings
+from resources.values import JsonValues
+
+
+def resources_for(settings: Settings) -> dict[str, Any]:
+    """The resources by the names under which assets ask for them."""
+    return {
+        "landing": LandingZone(root=settings.landing_root),
+        "lake": Lake(root=settings.lake_root),
+        "registry": MlflowModelRegistry(
+            tracking_uri=f"sqlite:///{settings.mlflow_home / 'mlflow.db'}",
+            artifact_root=str(settings.mlflow_home / "artifacts"),
+            ui_url=f"http://127.0.0.1:{settings.mlflow_port}",
+        ),
+        "reports": Reports(root=str(settings.reports_home)),
+        "endpoint_server": Endpoint(
+            host="127.0.0.1",
+            port=settings.endpoint_port,
+            state_root=str(settings.serving_home),
+            home=str(settings.home),
+        ),
+        "io_manager": JsonValues(root=str(settings.home / "values")),
+    }

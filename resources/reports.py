@@ -1,0 +1,31 @@
+"""Where the reports people read are kept.
+
+Belongs here: naming and keeping of report files. Does not belong here: what stands in them (`assets/reports`).
+"""
+
+from collections.abc import Mapping
+
+import dagster as dg
+
+from resources.objects import ObjectStore
+
+
+class Reports(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster's generic has no default
+    """Report files by use case and asset: each one under its own name, and the newest as `latest.*`.
+
+    Attributes:
+        root: A local folder or an `s3://` prefix.
+    """
+
+    root: str
+
+    def write(self, use_case: str, asset: str, name: str, files: Mapping[str, bytes]) -> dict[str, str]:
+        """Keep `files` (by ending, such as `html`) as `<name>.<ending>` and as `latest.<ending>`; returns their URIs."""
+        store = ObjectStore(self.root)
+        uris = {}
+        for ending, data in files.items():
+            path = f"{use_case}/{asset}/{name}.{ending}"
+            store.write(path, data)
+            store.write(f"{use_case}/{asset}/latest.{ending}", data)
+            uris[ending] = store.uri(path)
+        return uris

@@ -1,0 +1,95 @@
+"""HTTP to the endpoint over one kept connection, and frames as inference requests.
+
+Belongs here: what any client of the protocol needs. Does not belong here: what is asked for, and why.
+"""
+
+import http.client
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Any, Final
+
+import orjson
+import polars as pl
+
+from resources.errors import EndpointError
+from resources.serving.protocol import datatype
+
+MAX_ROWS: Final = 1_000
+MAX_BYTES: Final = 2**20
+"""Half of what the server takes in one request."""
+
+
+class Connection:
+    """One connection to a server, opened when first used."""
+
+    def __init__(self, host: str, port: int, timeout: float = 30.0) -> None:
+        """Take where to connect to, and the seconds any one answer may take."""
+        self._http = http.client.HTTPConnection(host, port, timeout=timeout)
+        self._where = f"http://{host}:{port}"
+
+    def __enter__(self) -> "Connection":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._http.close()
+
+    def get(self, path: str) -> dict[str, Any]:
+        """The JSON object at `path`.
+
+        Raises:
+            EndpointError: If the server cannot be reached, or answers anything but 200 and a JSON object.
+        """
+        return self._ask("GET", path, None)
+
+    def post(self, path: str, body: bytes) -> dict[str, Any]:
+        """The JSON object that `path` answers to a JSON body.
+
+        Raises:
+            EndpointError: As for `get`.
+        """
+        return self._ask("POST", path, body)
+
+    def _ask(self, method: str, path: str, body: bytes | None) -> dict[str, Any]:
+        try:
+            self._http.request(method, path, body, {"Content-Type": "application/json"})
+            response = self._http.getresponse()
+            content = response.read()
+        except (OSError, http.client.HTTPException) as error:
+            raise EndpointError(f"{self._where}{path} does not answer: {error or type(error).__name__}") from error
+        try:
+            answer = orjson.loads(content)
+        except orjson.JSONDecodeError as error:
+            raise EndpointError(f"{self._where}{path} answered {response.status}, and not in JSON") from error
+        if response.status != 200 or not isinstance(answer, dict):
+            said = answer.get("error", answer) if isinstance(answer, dict) else answer
+            raise EndpointError(f"{self._where}{path} answered {response.status}: {said}")
+        return answer
+
+
+def bodies(rows: pl.DataFrame) -> Iterator[bytes]:
+    """Inference requests for the rows in their order, each small enough to be taken."""
+    for chunk in rows.iter_slices(MAX_ROWS):
+        body = _body(chunk)
+        if len(body) > MAX_BYTES and len(chunk) > 1:
+            half = len(chunk) // 2
+            yield from bodies(chunk[:half])
+            yield from bodies(chunk[half:])
+        else:
+            yield body
+
+
+def _body(rows: pl.DataFrame) -> bytes:
+    tensors = [
+        {
+            "name": name,
+            "shape": [len(rows)],
+            "datatype": datatype(dtype),
+            # A float that is not a number travels as null: JSON has no other word for it.
+            "data": column.to_list(),
+        }
+        for column in rows
+        for name, dtype in [(column.name, column.dtype)]
+    ]
+    return orjson.dumps({"inputs": tensors}, option=orjson.OPT_UTC_Z)

@@ -1,0 +1,99 @@
+"""What the page at `/docs` says of request bodies, drawn from the fields of the model.
+
+Belongs here: schemas and examples. Does not belong here: what is accepted; that is `protocol.py` and `rows.py`.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import polars as pl
+
+from resources.serving.protocol import datatype
+from resources.serving.rows import MAX_ROWS
+from resources.serving.service import Field, Signature
+
+
+def infer_body(signature: Signature) -> dict[str, Any]:
+    """OpenAPI of the body of an inference request, with an example that can be tried out."""
+    tensor = {
+        "type": "object",
+        "required": ["name", "shape", "datatype", "data"],
+        "properties": {
+            "name": {"type": "string", "enum": sorted({f.name for f in (*signature.inputs, *signature.features)})},
+            "shape": {"type": "array", "items": {"type": "integer", "minimum": 1, "maximum": MAX_ROWS}},
+            "datatype": {"type": "string"},
+            "data": {"type": "array", "items": {}, "minItems": 1, "maxItems": MAX_ROWS},
+        },
+    }
+    schema = {
+        "type": "object",
+        "required": ["inputs"],
+        "properties": {"id": {"type": "string", "maxLength": 100}, "inputs": {"type": "array", "items": tensor}},
+    }
+    example = {
+        "inputs": [
+            {"name": f.name, "shape": [1], "datatype": datatype(f.dtype), "data": [_example(f)]}
+            for f in signature.inputs
+            if f.is_required
+        ]
+    }
+    return _body(schema, example, _answers(signature))
+
+
+def invocations_body(signature: Signature) -> dict[str, Any]:
+    """OpenAPI of the body of a request in MLflow's formats, with an example that can be tried out."""
+    record = {"type": "object", "properties": {f.name: {"description": _said(f)} for f in signature.inputs}}
+    records = {"type": "array", "items": record, "minItems": 1, "maxItems": MAX_ROWS}
+    forms = {"dataframe_records": records, "dataframe_split": {"type": "object"}, "inputs": {"type": "object"}}
+    schema = {"oneOf": [{"type": "object", "required": [n], "properties": {n: s}} for n, s in forms.items()]}
+    example = {"dataframe_records": [{f.name: _example(f) for f in signature.inputs if f.is_required}]}
+    numbers = {"type": "object", "properties": {"predictions": {"type": "array", "items": {"type": "number"}}}}
+    return _body(schema, example, numbers)
+
+
+def _body(schema: dict[str, Any], example: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
+    error = {
+        "type": "object",
+        "properties": {"error": {"type": "string"}, "field": {"type": "string"}, "request_id": {"type": "string"}},
+    }
+    described = {
+        "200": ("Scores", answer),
+        "400": ("Malformed; names the field", error),
+        "413": ("Too large", error),
+        "415": ("Not JSON", error),
+        "500": ("A defect of the endpoint", error),
+        "503": ("No version is live", error),
+    }
+    return {
+        "requestBody": {"required": True, "content": {"application/json": {"schema": schema, "example": example}}},
+        "responses": {
+            status: {"description": what, "content": {"application/json": {"schema": form}}}
+            for status, (what, form) in described.items()
+        },
+    }
+
+
+def _answers(signature: Signature) -> dict[str, Any]:
+    outputs = {"type": "array", "description": f"One tensor `{signature.output}`, FP64."}
+    texts = ("model_name", "model_version", "id")
+    properties: dict[str, Any] = {name: {"type": "string"} for name in texts}
+    return {"type": "object", "properties": {**properties, "parameters": {"type": "object"}, "outputs": outputs}}
+
+
+def _said(field: Field) -> str:
+    parts: Sequence[str] = (
+        field.description,
+        f"[{field.unit}]" if field.unit else "",
+        "" if field.is_required else "Optional.",
+    )
+    return " ".join(part for part in parts if part)
+
+
+def _example(field: Field) -> str | int | bool:
+    if isinstance(field.dtype, pl.Datetime):
+        return "2013-09-01T14:00:00Z"
+    if field.dtype == pl.Date:
+        return "2013-09-01"
+    if field.dtype == pl.Boolean:
+        return True
+    return 1 if field.dtype.is_numeric() else "text"

@@ -1,0 +1,205 @@
+"""From the values of a request to typed rows: which kind of row it is, and whether every value is one.
+
+Belongs here: what is allowed in a field, said in the caller's words. Does not belong here: how the values travel
+(`protocol.py`), and what happens with the rows.
+"""
+
+import math
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from functools import lru_cache
+from typing import Any, Final, Literal
+
+import polars as pl
+
+from resources.errors import InputError
+from resources.serving.service import Field, Signature, names
+
+MAX_ROWS: Final = 1_000
+MAX_TEXT: Final = 1_000
+"""Characters in one value."""
+MAX_NUMBER: Final = 1e15
+"""Beyond it the 32-bit floats inside models overflow on the way, and a 64-bit one no longer counts by ones."""
+EARLIEST: Final = datetime(1900, 1, 1, tzinfo=UTC)
+LATEST: Final = datetime(2200, 1, 1, tzinfo=UTC)
+"""Well within what nanosecond clocks can hold (1677 to 2262), which some calendars count in."""
+TIME_FORM: Final = "an ISO-8601 time with a zone, such as 2013-09-01T14:00:00Z"
+
+RowKind = Literal["inputs", "features"]
+
+
+class RequestError(InputError):
+    """A request that cannot be answered; the message is for its caller.
+
+    Attributes:
+        status: HTTP status.
+        field: The field it is about, if it is about one.
+    """
+
+    def __init__(self, message: str, *, field: str | None = None, status: int = 400) -> None:
+        super().__init__(message)
+        self.field, self.status = field, status
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """Rows to be scored.
+
+    Attributes:
+        kind: What the rows hold: what a caller knows, or every feature.
+        rows: Exactly the input fields or the feature fields, in declared order and type, shape (n >= 1, fields).
+        id: What the caller calls this request.
+    """
+
+    kind: RowKind
+    rows: pl.DataFrame
+    id: str | None = None
+
+
+def question(columns: Mapping[str, Sequence[Any]], signature: Signature, request_id: str | None = None) -> Question:
+    """Typed rows of either kind; which one, the columns decide.
+
+    Args:
+        columns: JSON values by field name, all of the same length.
+        signature: What may be asked with.
+        request_id: What the caller calls this request.
+
+    Raises:
+        RequestError: Naming the first field that is unknown, missing, of the other kind or holds a wrong value.
+    """
+    length = len(next(iter(columns.values()), ()))
+    if length == 0:
+        raise RequestError("the request holds no rows; send at least one")
+    refuse_too_many(length)
+    kind, fields = _kind(columns, signature)
+    series = [_series(f, columns[f.name] if f.name in columns else [None] * length) for f in fields]
+    return Question(kind=kind, rows=pl.DataFrame(series), id=request_id)
+
+
+def refuse_too_many(rows: int) -> None:
+    """Refuse a request that would keep others waiting for long."""
+    if rows > MAX_ROWS:
+        raise RequestError(f"the request holds {rows} rows; send at most {MAX_ROWS} at once", status=413)
+
+
+def refuse_unknown(columns: Iterable[str], known: Container[str], hint: str = "") -> None:
+    """Refuse the first column that is no field at all."""
+    if (unknown := next((n for n in columns if n not in known), None)) is not None:
+        shown = _quoted(unknown)
+        raise RequestError(f"{shown} is not a field of this model. {hint}".rstrip(), field=unknown[:MAX_TEXT])
+
+
+def _kind(columns: Mapping[str, Sequence[Any]], signature: Signature) -> tuple[RowKind, tuple[Field, ...]]:
+    inputs, features = names(signature.inputs), names(signature.features)
+    required = [f.name for f in signature.inputs if f.is_required]
+    either = f"Send the inputs {inputs} (optional: {signature.optional_inputs}), or all {len(features)} features."
+    refuse_unknown(columns, {*inputs, *features}, either)
+    only_inputs = [n for n in columns if n not in features]
+    only_features = [n for n in columns if n not in inputs]
+    if only_inputs and only_features:
+        message = (
+            f"{only_inputs[0]!r} is an input and {only_features[0]!r} a feature; a request holds one kind. {either}"
+        )
+        raise RequestError(message, field=only_features[0])
+    if not only_features and (missing := [n for n in required if n not in columns]):
+        raise RequestError(f"{missing[0]!r} is missing. {either}", field=missing[0])
+    if not only_features:
+        return "inputs", signature.inputs
+    if missing := [n for n in features if n not in columns]:
+        more = f" and {len(missing) - 1} more features are" if len(missing) > 1 else " is"
+        raise RequestError(f"{missing[0]!r}{more} missing; a value may be null. {either}", field=missing[0])
+    return "features", signature.features
+
+
+def _series(field: Field, values: Sequence[Any]) -> pl.Series:
+    parse = _parser(field.dtype)
+    parsed: list[Any] = []
+    for row, value in enumerate(values):
+        if value is None:
+            if field.is_required:
+                raise RequestError(f"{field.name!r} is null in row {row}; it is required", field=field.name)
+            parsed.append(None)
+            continue
+        try:
+            parsed.append(parse(value))
+        except (ValueError, OverflowError) as error:
+            message = f"{field.name!r} is {_quoted(value)} in row {row}: {error}"
+            raise RequestError(message, field=field.name) from error
+    return pl.Series(field.name, parsed, dtype=field.dtype, strict=True)
+
+
+@lru_cache
+def _parser(dtype: pl.DataType) -> Callable[[Any], Any]:
+    """How a JSON value becomes one of `dtype`; raises ValueError with what is allowed instead."""
+    if isinstance(dtype, pl.Datetime):
+        return _time
+    if dtype.is_integer():
+        lowest = int(pl.select(dtype.min()).item())  # type: ignore[attr-defined]  # integer types have bounds
+        highest = int(pl.select(dtype.max()).item())  # type: ignore[attr-defined]  # integer types have bounds
+        return lambda value: _integer(value, lowest, highest)
+    if dtype.is_float():
+        return _number
+    return {pl.String(): _text, pl.Boolean(): _boolean, pl.Date(): _date}[dtype]
+
+
+def _time(value: object) -> datetime:
+    try:
+        instant = datetime.fromisoformat(_text(value))
+    except ValueError as error:
+        raise ValueError(f"send {TIME_FORM}") from error
+    if instant.tzinfo is None:
+        raise ValueError(f"the time has no zone; send {TIME_FORM}")
+    instant = instant.astimezone(UTC)
+    if not EARLIEST <= instant < LATEST:
+        raise ValueError(f"send a time from {EARLIEST.year} to {LATEST.year - 1}")
+    return instant
+
+
+def _date(value: object) -> date:
+    try:
+        day = date.fromisoformat(_text(value))
+    except ValueError as error:
+        raise ValueError("send an ISO-8601 date, such as 2013-09-01") from error
+    if not EARLIEST.date() <= day < LATEST.date():
+        raise ValueError(f"send a date from {EARLIEST.year} to {LATEST.year - 1}")
+    return day
+
+
+def _integer(value: object, lowest: int, highest: int) -> int:
+    number = _finite(value)
+    # Data frames with a missing value turn whole numbers into floats, so 12.0 counts as 12.
+    if number is None or number != math.floor(number) or not lowest <= number <= highest:
+        raise ValueError(f"send a whole number from {lowest} to {highest}")
+    return int(number)
+
+
+def _number(value: object) -> float:
+    number = _finite(value)
+    if number is None or abs(number) > MAX_NUMBER:
+        raise ValueError(f"send a number from -{MAX_NUMBER:g} to {MAX_NUMBER:g}, or null")
+    return float(number)
+
+
+def _finite(value: object) -> int | float | None:
+    if not isinstance(value, int | float) or isinstance(value, bool):  # to Python, true is a number
+        return None
+    return value if math.isfinite(value) else None
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str) or len(value) > MAX_TEXT:
+        raise ValueError(f"send text of at most {MAX_TEXT} characters")
+    return value
+
+
+def _boolean(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError("send true or false")  # noqa: TRY004  # one kind of error for every wrong value
+    return value
+
+
+def _quoted(value: object) -> str:
+    """A value of the caller's for the message to the caller, cut short."""
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,0 +1,108 @@
+"""What the server needs of whatever it serves: fields, a way to load a version, and that version's scores.
+
+Belongs here: the interface between the server and the code of one use case. Does not belong here: any form of it (the
+process's main assembles that), and how fields travel in a request (`protocol.py`).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+PREDICTION_TIME = "prediction_time"
+"""Column that a service adds to input rows: the UTC instant as of which history is looked at."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Field:
+    """One value a caller may send.
+
+    Attributes:
+        dtype: The Polars type a row gets; times are `Datetime("us", "UTC")`.
+        is_required: Must be there and not null.
+    """
+
+    name: str
+    dtype: pl.DataType
+    is_required: bool
+    description: str
+    unit: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Signature:
+    """What is asked with and what is answered: rows of inputs, or rows of features, to one number in [0, 1] each."""
+
+    inputs: tuple[Field, ...]
+    features: tuple[Field, ...]
+    output: str = "probability"
+
+    @property
+    def optional_inputs(self) -> list[str]:
+        """Names of the inputs a caller may leave out."""
+        return [f.name for f in self.inputs if not f.is_required]
+
+
+class Scorer(Protocol):
+    """One loaded model version with the history it looks into. Asked by many threads at once."""
+
+    family: str
+
+    def features(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Features of input rows.
+
+        Args:
+            rows: Exactly the input fields, shape (n, n_inputs), optional ones null where unknown.
+
+        Returns:
+            The feature fields and `prediction_time`, shape (n, n_features + 1), same rows, same order.
+        """
+        ...
+
+    def predict(self, features: pl.DataFrame) -> npt.NDArray[np.float64]:
+        """Scores of feature rows with exactly the feature fields, shape (n,)."""
+        ...
+
+    def warm_up(self) -> None:
+        """Do once what the first request would otherwise wait for.
+
+        Raises:
+            Exception: Whatever a request would meet; the version then does not go live.
+        """
+        ...
+
+
+class ScoringService(Protocol):
+    """One use case as the server sees it.
+
+    Attributes:
+        use_case: Its name, which is the model's name in the protocol.
+        description: What it predicts, for a person.
+        signature: What it is asked with.
+    """
+
+    use_case: str
+    description: str
+    signature: Signature
+
+    def code_is_current(self) -> bool:
+        """False once the files of the running code have changed: features might differ from those of the training."""
+        ...
+
+    def load(self, model: Path, online: Path) -> Scorer:
+        """Load a model version beside whatever else is loaded.
+
+        Args:
+            model: Folder with the saved model.
+            online: Folder with one Parquet file per table.
+        """
+        ...
+
+
+def names(fields: Sequence[Field]) -> list[str]:
+    """Names of fields in their order."""
+    return [f.name for f in fields]

@@ -1,0 +1,242 @@
+"""What the endpoint is to serve, as files that outlive every process: the target state, models, snapshots of tables.
+
+Belongs here: the layout of one use case's state folder, each part whole or absent. Does not belong here: who asks for
+a target (`client.py`), and what the server does about it (`deployments.py`).
+
+    target.json       what is asked for; written by the client, watched by the server
+    live.json         what was last live; written by the server, its way back after a restart with a target that fails
+    models/<number>-<digest>/     a saved model; the digest is of its content, so a name never means two models
+    online/<digest>/<table>.parquet   the cleaned tables that history is read from
+    log/<UTC day>.jsonl           what was answered
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import re
+import shutil
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final
+
+import polars as pl
+
+from resources.errors import EndpointError
+from resources.objects import ObjectStore
+
+TARGET: Final = "target.json"
+LIVE: Final = "live.json"
+DIGEST: Final = 16
+"""Hex digits of the sha256 that name a content; 64 bits tell the few versions of one model apart."""
+_MODEL: Final = re.compile(rf"(\d{{1,9}})-[0-9a-f]{{{DIGEST}}}")
+_ONLINE: Final = re.compile(rf"[0-9a-f]{{{DIGEST}}}")
+_TABLE: Final = re.compile(r"[A-Za-z_]\w{0,99}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """One version to be served with one snapshot of history.
+
+    Attributes:
+        number: Version number in the registry.
+        model: Folder under `models/`.
+        online: Folder under `online/`.
+        requested_at: When it was asked for (ISO-8601, UTC); a repeated request is thereby told from the first.
+    """
+
+    number: int
+    model: str
+    online: str
+    requested_at: str
+
+    def __post_init__(self) -> None:
+        """Refuse whatever could lead out of the state folder."""
+        model = _MODEL.fullmatch(self.model) if isinstance(self.model, str) else None
+        if model is None or type(self.number) is not int or int(model[1]) != self.number:
+            raise EndpointError(f"the target names model {self.model!r} for version {self.number!r}: they do not agree")
+        if not isinstance(self.online, str) or not _ONLINE.fullmatch(self.online):
+            raise EndpointError(f"the target names the snapshot {self.online!r}, which cannot be one")
+        if not isinstance(self.requested_at, str):
+            raise EndpointError(f"the target was requested at {self.requested_at!r}, which is no time")
+
+    @property
+    def deployment(self) -> str:
+        """Equal for two targets exactly if they serve the same model with the same history."""
+        return f"{self.model}/{self.online}"
+
+
+class StateFolder:
+    """The files of one use case's endpoint."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.log = root / "log"
+        self._objects = ObjectStore(str(root))
+
+    def identity(self) -> str:
+        """A random name of this very folder, made when first asked for: a server tells by it whose it is."""
+        path = self.root / "identity"
+        if not path.is_file():
+            self.root.mkdir(parents=True, exist_ok=True)
+            mine = path.with_name(f".identity.{uuid.uuid4().hex}")
+            mine.write_text(uuid.uuid4().hex, encoding="utf-8")
+            try:
+                os.link(mine, path)  # fails if another process was first, and then its name holds
+            except FileExistsError:
+                pass
+            finally:
+                mine.unlink()
+        return path.read_text(encoding="utf-8")
+
+    def stamp(self) -> tuple[int, int] | None:
+        """Changes whenever the target is written; None while there is none."""
+        try:
+            status = (self.root / TARGET).stat()
+        except FileNotFoundError:
+            return None
+        return status.st_mtime_ns, status.st_ino
+
+    def target(self) -> Target | None:
+        """What is asked for; None if nothing is.
+
+        Raises:
+            EndpointError: If the file does not hold a target.
+        """
+        if not (self.root / TARGET).is_file():
+            return None
+        return _target(self._objects.read(TARGET), self.root / TARGET)
+
+    def ask_for(self, target: Target | None) -> None:
+        """Write the target state, whole or not at all; None takes it away."""
+        if target is None:
+            (self.root / TARGET).unlink(missing_ok=True)
+        else:
+            self._objects.write(TARGET, json.dumps(asdict(target), indent=1).encode())
+
+    def last_live(self) -> Target | None:
+        """What was live last; None if nothing ever was.
+
+        Raises:
+            EndpointError: If the file does not hold a target.
+        """
+        if not (self.root / LIVE).is_file():
+            return None
+        return _target(self._objects.read(LIVE), self.root / LIVE)
+
+    def remember_live(self, target: Target) -> None:
+        """Note what is live now."""
+        self._objects.write(LIVE, json.dumps(asdict(target), indent=1).encode())
+
+    def model(self, target: Target) -> Path:
+        """The folder of the target's model, after a look at every byte of it.
+
+        Raises:
+            EndpointError: If it is not there, or its content is not what was deployed.
+        """
+        return self._intact("models", target.model, target.model.partition("-")[2])
+
+    def online(self, target: Target) -> Path:
+        """The folder of the target's tables, after a look at every byte of it.
+
+        Raises:
+            EndpointError: If it is not there, or its content is not what was deployed.
+        """
+        return self._intact("online", target.online, target.online)
+
+    def add_model(self, number: int, folder: Path) -> str:
+        """Copy a saved model in, whole or not at all; returns its name.
+
+        Raises:
+            EndpointError: If `folder` holds no file.
+        """
+        with self._arriving("models") as arriving:
+            shutil.copytree(folder, arriving, dirs_exist_ok=True)
+            name = f"{int(number)}-{_settled(arriving)}"
+            self._place(arriving, self.root / "models" / name)
+        return name
+
+    def add_online(self, tables: Mapping[str, pl.DataFrame]) -> str:
+        """Write a snapshot of tables, all of them or none; returns its name.
+
+        Raises:
+            EndpointError: If there is no table, or the name of one cannot be a file name.
+        """
+        if odd := [name for name in tables if not _TABLE.fullmatch(name)]:
+            raise EndpointError(f"tables {odd} cannot be kept for the endpoint: use letters, digits and underscores")
+        with self._arriving("online") as arriving:
+            for name, frame in tables.items():
+                frame.write_parquet(arriving / f"{name}.parquet")
+            name = _settled(arriving)
+            self._place(arriving, self.root / "online" / name)
+        return name
+
+    def prune(self, keep: Iterable[Target]) -> None:
+        """Delete models and snapshots that none of `keep` names, and what a killed copy left behind."""
+        kept = {name for target in keep for name in (target.model, target.online)}
+        for folder in (f for part in ("models", "online") for f in (self.root / part).glob("*") if f.name not in kept):
+            shutil.rmtree(folder)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """One deployment at a time: a second one waits here."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        with (self.root / "deploy.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    @contextmanager
+    def _arriving(self, part: str) -> Iterator[Path]:
+        folder = self.root / part / f".{uuid.uuid4().hex}.tmp"
+        folder.mkdir(parents=True)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)  # gone already, unless something went wrong
+
+    def _place(self, arriving: Path, place: Path) -> None:
+        if place.is_dir() and _digest(place) != place.name.rpartition("-")[2]:
+            shutil.rmtree(place)  # damaged since: what is in memory goes on serving, the files are mended
+        if not place.is_dir():
+            arriving.replace(place)
+
+    def _intact(self, part: str, name: str, digest: str) -> Path:
+        folder = self.root / part / name
+        if not folder.is_dir():
+            raise EndpointError(f"{part}/{name} is missing in {self.root}; materialise the endpoint again")
+        if _digest(folder) != digest:
+            raise EndpointError(f"{part}/{name} in {self.root} is damaged; materialise the endpoint again")
+        return folder
+
+
+def _target(data: bytes, path: Path) -> Target:
+    try:
+        return Target(**json.loads(data))
+    except (ValueError, TypeError) as error:
+        raise EndpointError(f"{path} does not hold a target state ({error}); materialise the endpoint again") from error
+
+
+def _settled(folder: Path) -> str:
+    """Bring a folder safely to disk and name its content."""
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    if not files:
+        raise EndpointError("there is nothing to deploy: the folder of the model, or the set of tables, is empty")
+    for path in (*files, folder):
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+    return _digest(folder)
+
+
+def _digest(folder: Path) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        content = path.read_bytes()
+        digest.update(f"{path.relative_to(folder).as_posix()}\0{len(content)}\0".encode())
+        digest.update(content)
+    return digest.hexdigest()[:DIGEST]

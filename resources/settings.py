@@ -1,0 +1,136 @@
+"""What the environment says, read once and typed.
+
+Belongs here: every variable the project understands, its default, and the folders that follow from it.
+Does not belong here: which resources are built from them (`environments.py`).
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from resources.errors import SettingsError
+
+PREFIX = "THROUGHLINE_"
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+def _absolute(path: Path) -> Path:
+    return path.expanduser().resolve()
+
+
+def _absolute_unless_remote(root: str | None) -> str | None:
+    return root if root is None or "://" in root else str(_absolute(Path(root)))
+
+
+Root = Annotated[str | None, AfterValidator(_absolute_unless_remote)]
+
+
+class Settings(BaseSettings):
+    """The settings of this process: arguments first, then `THROUGHLINE_*` variables, then defaults.
+
+    An empty variable counts as not set. Read when it is made, never on import.
+
+    Attributes:
+        home: Folder of all state of the laptop form; deleting it gives a fresh start. Relative to the working
+            directory.
+        environment: Which set of resources is used.
+        endpoint_port: Where the endpoint answers.
+        dagster_port: Where Dagster's user interface answers.
+        mlflow_port: Where MLflow's user interface answers.
+        landing: Landing zone, a folder or `s3://bucket/prefix`; None: under `home`.
+        lake: Lake, a folder or `s3://bucket/prefix`; None: under `home`.
+        s3_endpoint: `AWS_ENDPOINT_URL`, for an S3 that is not Amazon's.
+
+    Raises:
+        SettingsError: If a value is not allowed, naming the variable.
+    """
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, frozen=True, populate_by_name=True)
+
+    home: Annotated[Path, AfterValidator(_absolute)] = Field(default=Path("var"), validate_default=True)
+    environment: Literal["local"] = "local"
+    endpoint_port: Port = 8080
+    dagster_port: Port = 3000
+    mlflow_port: Port = 5000
+    landing: Root = None
+    lake: Root = None
+    s3_endpoint: str | None = Field(default=None, validation_alias="AWS_ENDPOINT_URL")
+
+    def __init__(self, **values: Any) -> None:  # noqa: ANN401 - pydantic checks them
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            raise SettingsError(_sentence(first["loc"], first["msg"], first["input"])) from error
+
+    @model_validator(mode="after")
+    def _ports_differ(self) -> "Settings":
+        ports = {f"{PREFIX}{n}_PORT": getattr(self, f"{n.lower()}_port") for n in ("ENDPOINT", "DAGSTER", "MLFLOW")}
+        for name, port in ports.items():
+            if shared := [other for other, same in ports.items() if same == port and other != name]:
+                raise SettingsError(f"{name} and {shared[0]} are both {port}; give each a port of its own")
+        return self
+
+    @property
+    def landing_root(self) -> str:
+        """Where files land."""
+        return self.landing or str(self.home / "landing")
+
+    @property
+    def lake_root(self) -> str:
+        """Where the tables are."""
+        return self.lake or str(self.home / "lake")
+
+    @property
+    def storage_options(self) -> dict[str, str]:
+        """What the lake needs besides the usual AWS variables; empty for Amazon's own S3 and for local folders."""
+        if self.s3_endpoint is None:
+            return {}
+        return {
+            "aws_endpoint_url": self.s3_endpoint,
+            "aws_allow_http": str(self.s3_endpoint.startswith("http://")).lower(),
+        }
+
+    @property
+    def mlflow_home(self) -> Path:
+        """MLflow's database and artifacts."""
+        return self.home / "mlflow"
+
+    @property
+    def dagster_home(self) -> Path:
+        """Dagster's instance: runs, events, schedules."""
+        return self.home / "dagster"
+
+    @property
+    def reports_home(self) -> Path:
+        """Reports people read."""
+        return self.home / "reports"
+
+    @property
+    def serving_home(self) -> Path:
+        """What the endpoint serves and logs."""
+        return self.home / "serving"
+
+    @property
+    def run_home(self) -> Path:
+        """Process ids of what was started."""
+        return self.home / "run"
+
+    @property
+    def logs_home(self) -> Path:
+        """Output of what was started."""
+        return self.home / "logs"
+
+    @property
+    def bench_home(self) -> Path:
+        """Measurements."""
+        return self.home / "bench"
+
+
+def _sentence(where: Sequence[int | str], why: str, value: object) -> str:
+    name = str(where[0]) if where else "the settings"
+    variable = name if name.isupper() else f"{PREFIX}{name}".upper()
+    return f"{variable} is {value!r}: {why[0].lower()}{why[1:]}"

@@ -1,0 +1,160 @@
+"""The programs around the line: real ones, on free ports of loopback."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pipelines import services
+from pipelines.services import ServiceError
+from resources import processes
+from resources.settings import Settings
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@pytest.fixture
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    for name in ("THROUGHLINE_HOME", "DAGSTER_HOME", "DO_NOT_TRACK"):
+        monkeypatch.setenv(name, "set by the test, so that it is put back after it")
+    for name in ("DAGSTER_DISABLE_TELEMETRY", "MLFLOW_DISABLE_TELEMETRY", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION"):
+        monkeypatch.setenv(name, "")
+    ports = {f"{name}_port": free_port() for name in ("endpoint", "dagster", "mlflow")}
+    return Settings(home=tmp_path / "var", **ports)
+
+
+@pytest.fixture
+def taken_port() -> Iterator[int]:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        yield other.getsockname()[1]
+
+
+def test_the_environment_keeps_all_state_in_one_folder_and_tells_nobody(settings: Settings) -> None:
+    services.prepare_environment(settings)
+    assert os.environ["DAGSTER_HOME"] == str(settings.home / "dagster")
+    assert Path(os.environ["DAGSTER_HOME"]).is_absolute()
+    assert os.environ["THROUGHLINE_HOME"] == str(settings.home)
+    assert os.environ["DO_NOT_TRACK"] == "true"
+    assert os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] == "false"
+
+
+def test_dagster_accepts_its_instance_file(settings: Settings) -> None:
+    services.prepare_environment(settings)
+    code = (
+        "import dagster as dg\n"
+        "with dg.DagsterInstance.get() as instance:\n"
+        "    print(instance.telemetry_enabled, instance.run_coordinator.dequeue_interval_seconds)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "False 1\n"
+
+
+def test_an_instance_file_that_changed_is_replaced(settings: Settings) -> None:
+    services.prepare_environment(settings)
+    copy = settings.home / "dagster" / "dagster.yaml"
+    copy.write_text("old", encoding="utf-8")
+    services.prepare_environment(settings)
+    assert copy.read_bytes() == services.INSTANCE.read_bytes()
+    assert [p.name for p in copy.parent.iterdir()] == ["dagster.yaml"]
+
+
+@pytest.mark.parametrize("name", ["endpoint", "dagster", "mlflow"])
+def test_a_taken_port_is_named_with_the_variable_that_moves_it(name: str, settings: Settings, taken_port: int) -> None:
+    moved = settings.model_copy(update={f"{name}_port": taken_port})
+    with pytest.raises(ServiceError, match=rf"{taken_port}.*THROUGHLINE_{name.upper()}_PORT"):
+        services.check_ports(moved)
+
+
+def test_nothing_is_started_when_one_port_is_taken(settings: Settings, taken_port: int) -> None:
+    with pytest.raises(ServiceError, match=str(taken_port)):
+        services.up(settings.model_copy(update={"mlflow_port": taken_port}), print)
+    assert [
+        s.name for s in services.services(settings) if processes.status(s.name, home=settings.home).is_running
+    ] == []
+
+
+def test_a_port_of_our_own_program_is_not_taken(settings: Settings, taken_port: int) -> None:
+    sleeper = [sys.executable, "-c", "import time; time.sleep(60)"]
+    processes.start_detached(sleeper, name="mlflow", home=settings.home)
+    try:
+        services.check_ports(settings.model_copy(update={"mlflow_port": taken_port}))
+    finally:
+        processes.stop("mlflow", home=settings.home)
+
+
+def test_a_program_that_ends_while_starting_is_named_with_its_last_words(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    services.prepare_environment(settings)
+    command = (sys.executable, "-c", "print('no wheels'); raise SystemExit(3)")
+    broken = services.Service(name="broken", title="Broken", command=command, port=free_port(), health="/")
+    monkeypatch.setattr(services, "services", lambda _: (broken,))
+    with pytest.raises(ServiceError, match=r"Broken ended while starting; .*broken.*no wheels"):
+        services.up(settings, print)
+
+
+def test_status_says_that_nothing_runs(settings: Settings) -> None:
+    shown = services.status(settings, "churn")
+    assert shown.count("stopped") == 4
+    assert f"No model is live: http://127.0.0.1:{settings.endpoint_port} does not answer for churn." in shown
+
+
+def test_all_programs_come_up_are_reused_and_end(settings: Settings) -> None:
+    services.prepare_environment(settings)
+    told: list[str] = []
+    try:
+        services.up(settings, told.append)
+        first = {s.name: processes.status(s.name, home=settings.home).pid for s in services.services(settings)}
+        assert [t.split(" is up")[0] for t in told if " is up " in t] == ["Dagster", "Dagster daemon", "MLflow"]
+        assert services.status(settings, "churn").count("running") == 3
+        assert _locations(settings) == ["flight_delays"]
+        services.up(settings, told.append)
+        assert {s.name: processes.status(s.name, home=settings.home).pid for s in services.services(settings)} == first
+    finally:
+        services.stop(settings, told.append)
+    assert told[-1] == "Stopped: MLflow, Dagster daemon, Dagster"
+    assert services.status(settings, "churn").count("stopped") == 4
+    services.check_ports(settings)
+
+
+def test_a_code_location_that_does_not_load_is_named_with_its_reason(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tmp_path.joinpath("broken_location.py").write_text("raise RuntimeError('no such bird')", encoding="utf-8")
+    workspace = "load_from:\n  - python_file: {relative_path: broken_location.py, location_name: birds}\n"
+    tmp_path.joinpath("workspace.yaml").write_text(workspace, encoding="utf-8")
+    monkeypatch.setattr(services, "WORKSPACE", tmp_path / "workspace.yaml")
+    webserver = services.services(settings)[1]
+    monkeypatch.setattr(services, "services", lambda _: (webserver,))
+    services.prepare_environment(settings)
+    try:
+        with pytest.raises(ServiceError, match=r"does not load: birds: .*no such bird"):
+            services.up(settings, print)
+    finally:
+        services.stop(settings, print)
+
+
+def _locations(settings: Settings) -> list[str]:
+    query = "{workspaceOrError{...on Workspace{locationEntries{name locationOrLoadError{__typename}}}}}"
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{settings.dagster_port}/graphql",
+        data=json.dumps({"query": query}).encode(),
+        headers={"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request) as answer:
+        entries = json.load(answer)["data"]["workspaceOrError"]["locationEntries"]
+    return [e["name"] for e in entries if e["locationOrLoadError"]["__typename"] == "RepositoryLocation"]

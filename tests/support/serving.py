@@ -1,0 +1,106 @@
+"""Real models of the toy use case, and real servers of it on free ports."""
+
+import json
+import socket
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from assets.logic.point_in_time import History
+from assets.trainers.base import Rows, TrainingData
+from assets.trainers.families import trainer
+from resources import processes
+from resources.serving.client import PROCESS, Endpoint
+from tests.support.toy_use_case import FEATURES, TOY, build_features, parcels, spine, storms
+
+TOY_PATH = "tests.support.toy_use_case:TOY"
+INPUTS = {"shop": "north", "parcel": 12, "due_at": "2020-02-10T14:00:00Z", "weight_kg": 2.5, "is_express": True}
+DATATYPES = {"shop": "BYTES", "parcel": "INT32", "due_at": "BYTES", "weight_kg": "FP64", "is_express": "BOOL"}
+
+
+def online() -> dict[str, pl.DataFrame]:
+    return {"parcels": parcels(), "storms": storms()}
+
+
+def offline_features(rows: pl.DataFrame) -> pl.DataFrame:
+    """Features as training makes them, without any server."""
+    return build_features(spine(rows), History(online(), TOY.clocks))
+
+
+def save_model(folder: Path, seed: int = 1) -> Path:
+    """A model fitted on the toy parcels, saved in a new folder; another seed, another model."""
+    rows = parcels().filter(pl.col("late_min").is_not_null())
+    features, day = offline_features(rows).select(TOY.feature_names), rows["due_at"].dt.date().to_numpy()
+    label = (rows["late_min"] >= 15).cast(pl.Int8).to_numpy()
+
+    def window(chosen: Any) -> Rows:
+        return Rows(features=features.filter(pl.Series(chosen)), label=label[chosen], day=day[chosen].astype("M8[D]"))
+
+    cut = np.datetime64("2020-02-15")
+    data = TrainingData(features=FEATURES, train=window(day < cut), validation=window(day >= cut), seed=seed)
+    parameters = {"iterations": 20 + seed, "depth": 3}
+    folder.mkdir(parents=True)
+    trainer("catboost").fit(data, parameters, lambda _: None).model.save(folder)
+    return folder
+
+
+@dataclass(frozen=True)
+class Reply:
+    status: int
+    content: bytes
+    headers: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.content)
+
+
+def call(url: str, body: object = None, headers: dict[str, str] | None = None) -> Reply:
+    """One request; a body that is not bytes is sent as JSON."""
+    data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+    request = urllib.request.Request(url, data, {"Content-Type": "application/json"} | (headers or {}))
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return Reply(answer.status, answer.read(), dict(answer.headers))
+    except urllib.error.HTTPError as error:
+        with error:
+            return Reply(error.code, error.read(), dict(error.headers))
+
+
+def tensors(values: dict[str, Any] | None = None, **changed: Any) -> dict[str, Any]:
+    """An inference request of one row; a value given by name is changed, `...` leaves the field out."""
+    row = {**(INPUTS if values is None else values), **changed}
+    return {
+        "inputs": [
+            {"name": n, "shape": [1], "datatype": DATATYPES.get(n, "FP64"), "data": [v]}
+            for n, v in row.items()
+            if v is not ...
+        ]
+    }
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextmanager
+def endpoint_in(home: Path) -> Iterator[Endpoint]:
+    """An endpoint with its state under `home`; whatever it started is ended afterwards."""
+    try:
+        yield Endpoint(port=free_port(), state_root=str(home / "serving"), home=str(home))
+    finally:
+        processes.stop(PROCESS, home=home)
+
+
+def server_root(endpoint: Endpoint) -> str:
+    return f"http://{endpoint.host}:{endpoint.port}"
