@@ -1,4 +1,4 @@
-"""The whole line from the command line: takes in what has arrived, trains if there is a reason, leaves the endpoint live.
+"""The whole line from the command line: take in what has arrived, train if there is a reason, leave the endpoint live.
 
 Belongs here: which jobs to run, over which days. Does not belong here: what a job does, and the servers around the
 line (`services.py`).
@@ -122,15 +122,13 @@ class Line:
         """
         name = job_name(self.use_case.name, purpose)
         job = self.defs.resolve_job_def(name)
-        tags = (
-            {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last} if first else {}
-        )
+        span = {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
         run_id = str(uuid.uuid4())
         self.instance.add_event_listener(run_id, Progress(echo=self.echo, steps=len(job.all_node_defs)))
         result = job.execute_in_process(
             instance=self.instance,
             run_id=run_id,
-            tags=tags,
+            tags={tag: day for tag, day in span.items() if day is not None},
             raise_on_error=False,
             asset_selection=only,
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},  # Progress tells what matters

@@ -3,6 +3,7 @@
 Belongs here: turning Dagster's events into lines of text. Does not belong here: starting anything (`line.py`).
 """
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -33,7 +34,7 @@ class Progress:
         step = entry.step_key or ""
         event = entry.dagster_event
         if event is None:
-            if step and entry.level >= 20:  # logging.INFO: what a stage says of itself
+            if step and int(entry.level) >= logging.INFO:  # what a stage says of itself
                 self._say(f"{_short(step)}: {entry.user_message}")
         elif event.event_type is DagsterEventType.STEP_START:
             self._since[step] = time.monotonic()

@@ -90,11 +90,13 @@ class UseCaseScorer:
         """Ask about the last known entities: every index of the history is then built, every library loaded.
 
         Raises:
-            EndpointError: If a score is not a probability.
+            EndpointError: If there is no snapshot of the entities, or a score is not a probability.
         """
-        entities = self._history.tables.get(self._use_case.entity_table, pl.DataFrame())
+        name = self._use_case.entity_table
+        if (entities := self._history.tables.get(name)) is None:
+            raise EndpointError(f"there is no snapshot of {name!r}, so the version cannot be tried before it goes live")
         if entities.is_empty():
-            LOG.warning("there are no %s to warm up with; the first request will be slow", self._use_case.entity_table)
+            LOG.warning("there are no %s to warm up with; the first request will be slow", name)
             return
         rows = entities.sort(self._event_time).select(self._use_case.inputs).tail(WARM_ROWS)
         sparse = rows.with_columns(pl.lit(None, rows.schema[n]).alias(n) for n in self._use_case.optional_inputs)

@@ -219,16 +219,24 @@ def _recalled(name: str, home: Path) -> dict[str, int | None]:
 
 
 def _find(name: str, home: Path) -> psutil.Process | None:
-    """The live process that was started under `name`; a zombie is not alive."""
+    """The live process that was started under `name`."""
     if not _pid_file(name, home).is_file():
         return None
     recalled = _recalled(name, home)
     try:
         process = psutil.Process(recalled["pid"])
         is_ours = abs(process.create_time() - (recalled["started_at"] or 0)) < START_TOLERANCE_S
-        return process if is_ours and process.status() != psutil.STATUS_ZOMBIE else None
+        return process if is_ours and _is_alive(process) else None
     except psutil.NoSuchProcess:
         return None
+
+
+def _is_alive(process: psutil.Process) -> bool:
+    """False also for a zombie: it does nothing any more, and init may take seconds to bury it."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _children(process: psutil.Process) -> list[psutil.Process]:
@@ -245,5 +253,8 @@ def _end(family: Sequence[psutil.Process], timeout: float) -> None:
                 send(process)  # psutil itself refuses a pid that has been given away
             except psutil.NoSuchProcess:
                 continue
-        if not psutil.wait_procs(family, timeout=timeout)[1]:
+        deadline = time.monotonic() + timeout
+        while any(_is_alive(process) for process in family) and time.monotonic() < deadline:
+            time.sleep(POLL_S)
+        if not any(_is_alive(process) for process in family):
             return

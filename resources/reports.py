@@ -20,7 +20,7 @@ class Reports(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster's g
     root: str
 
     def write(self, use_case: str, asset: str, name: str, files: Mapping[str, bytes]) -> dict[str, str]:
-        """Keep `files` (by ending, such as `html`) as `<name>.<ending>` and as `latest.<ending>`; returns their URIs."""
+        """Keep `files` (by ending, such as `html`) as `<name>.<ending>` and `latest.<ending>`; returns their URIs."""
         store = ObjectStore(self.root)
         uris = {}
         for ending, data in files.items():

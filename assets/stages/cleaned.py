@@ -119,7 +119,7 @@ def clean_table(table: SourceTable, raw: pl.DataFrame, lookups: Mapping[str, pl.
     expected |= dict.fromkeys(partition, pl.String())
     if dict(rows.schema) != expected:
         raise InputError(
-            f"{table.clean.__module__}.{table.clean.__qualname__} returned other columns than table {table.name!r} declares: "
+            f"{table.clean.__module__}.{table.clean.__qualname__} returned other columns than {table.name!r} declares: "
             f"{_differences(dict(rows.schema), expected)}"
         )
     if len(rows) != len(split.valid):
@@ -191,3 +191,9 @@ def cleaned_frames(lake: Lake, use_case: UseCase, partitions: Sequence[str] | No
         ).collect()
         for t in use_case.tables
     }
+
+
+def cleaned_partitions(lake: Lake, use_case: UseCase) -> list[str]:
+    """Partitions in which any cleaned table of the use case holds rows, in order."""
+    names = [table_name(use_case, f"cleaned_{t.name}") for t in use_case.tables if t.is_partitioned]
+    return sorted({p for name in names for p in lake.partitions(name)})

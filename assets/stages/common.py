@@ -6,7 +6,7 @@ Belongs here: helpers that two or more stages need. Does not belong here: what a
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date, timedelta
-from typing import Any
+from typing import Any, TypedDict
 
 import dagster as dg
 import polars as pl
@@ -29,14 +29,18 @@ def table_name(use_case: UseCase, name: str) -> str:
     return f"{use_case.name}/{name}"
 
 
-def asset_facts(use_case: UseCase, stage: str, *kinds: str) -> dict[str, Any]:
+class AssetFacts(TypedDict):
+    """What the assets of a stage have in common."""
+
+    group_name: str
+    owners: list[str]
+    tags: dict[str, str]
+    kinds: set[str]
+
+
+def asset_facts(use_case: UseCase, stage: str, *kinds: str) -> AssetFacts:
     """Group, owner, tags and kinds in which assets of a stage agree."""
-    return {
-        "group_name": use_case.name,
-        "owners": [use_case.owner],
-        "tags": {"stage": stage},
-        "kinds": set(kinds),
-    }
+    return AssetFacts(group_name=use_case.name, owners=[use_case.owner], tags={"stage": stage}, kinds=set(kinds))
 
 
 def daily(partitions: Partitions) -> dg.DailyPartitionsDefinition:

@@ -16,7 +16,7 @@ import polars as pl
 from assets.code_version import code_version
 from assets.contracts import UseCase
 from assets.logic.splits import TrainingManifest
-from assets.stages.cleaned import cleaned_frames
+from assets.stages.cleaned import cleaned_frames, cleaned_partitions
 from assets.stages.common import asset_facts, asset_key, days_before, table_name
 from assets.stages.features import look_back_days
 from assets.stages.training_set import labelled_rows
@@ -58,8 +58,8 @@ def build_endpoint(use_case: UseCase, declared_at: str) -> dg.AssetsDefinition:
             "training_set": dg.AssetIn(key=asset_key(use_case, "training_set")),
         },
         **asset_facts(use_case, "endpoint", "fastapi"),
-        description="The live server: exact version, address, measured latency. It needs neither Dagster, nor MLflow, nor "
-        "the lake to go on answering.",
+        description="The live server: exact version, address, measured latency. It needs neither Dagster, nor MLflow, "
+        "nor the lake to go on answering.",
         code_version=code_version(__name__, "resources.serving.server"),
         check_specs=[dg.AssetCheckSpec("live_answers_equal_offline_scores", asset=key, blocking=True)],
     )
@@ -114,13 +114,7 @@ def online_tables(use_case: UseCase, lake: Lake) -> dict[str, pl.DataFrame]:
     """The cleaned tables of the last days, as far back as features look: the history a serving process starts with."""
     last = max(lake.partitions(table_name(use_case, f"cleaned_{use_case.entity_table}")))
     first = days_before(last, look_back_days(use_case) + ONLINE_DAYS)
-    known = {
-        p
-        for t in use_case.tables
-        if t.is_partitioned
-        for p in lake.partitions(table_name(use_case, f"cleaned_{t.name}"))
-    }
-    return cleaned_frames(lake, use_case, sorted(p for p in known if p >= first))
+    return cleaned_frames(lake, use_case, [p for p in cleaned_partitions(lake, use_case) if p >= first])
 
 
 def _smoke_rows(use_case: UseCase, lake: Lake, manifest: TrainingManifest) -> pl.DataFrame:

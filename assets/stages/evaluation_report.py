@@ -34,6 +34,7 @@ from resources.reports import Reports
 
 EXPLAINED_ROWS = 1_000
 """Rows whose predictions are explained in the report; integrated gradients take 2 ms a row."""
+LOGIC = ("evaluation", "contenders", "metrics", "bootstrap", "baselines", "promotion", "promotion_rules")
 RULES = {
     "enough_rows": "The test window holds enough labelled rows.",
     "unseen_rows": "No contender has learnt from the test days.",
@@ -68,24 +69,20 @@ class Verdict:
 def build_evaluation_report(use_case: UseCase) -> dg.AssetsDefinition:
     """The asset that judges the candidates and reports how."""
     key = asset_key(use_case, "evaluation_report")
-    families = [spec.family for spec in use_case.trainers]
+    ins: dict[str, dg.AssetIn] = {"training_set": dg.AssetIn(key=asset_key(use_case, "training_set"))}
+    for spec in use_case.trainers:
+        ins[spec.family] = dg.AssetIn(key=asset_key(use_case, spec.family), dagster_type=ModelVersion)
     rules = {n: text for n, text in RULES.items() if use_case.baseline_by or n != "beats_group_rate"}
 
     @dg.asset(
         key=key,
-        ins={
-            "training_set": dg.AssetIn(key=asset_key(use_case, "training_set")),
-            **{f: dg.AssetIn(key=asset_key(use_case, f), dagster_type=ModelVersion) for f in families},
-        },
+        ins=ins,
         **asset_facts(use_case, "evaluation_report", "html", "mlflow"),
         description="Candidates, champion and naive baselines on the same unseen days: scores with intervals, slices, "
         "calibration, what moved the predictions, and the verdict, rule by rule.",
         code_version=code_version(
             __name__,
-            *(
-                f"assets.logic.{name}"
-                for name in ("evaluation", "metrics", "bootstrap", "promotion", "promotion_rules")
-            ),
+            *(f"assets.logic.{name}" for name in LOGIC),
             values=(use_case.promotion, use_case.slices, use_case.baseline_by),
         ),
         check_specs=[dg.AssetCheckSpec(name, asset=key, description=text) for name, text in rules.items()],

@@ -4,6 +4,7 @@ Belongs here: scoring feature partitions with one exact version. Does not belong
 """
 
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
@@ -35,8 +36,8 @@ def build_predictions(use_case: UseCase) -> dg.AssetsDefinition:
         deps=[asset_key(use_case, "features")],
         ins={"champion": dg.AssetIn(key=asset_key(use_case, "champion"))},
         **asset_facts(use_case, "predictions", "deltalake", "polars"),
-        description="Scores of the champion, with the exact version that made them. Days scored by another version keep "
-        "it until they are materialised again.",
+        description="Scores of the champion, with the exact version that made them. Days scored by another version "
+        "keep it until they are materialised again.",
         partitions_def=daily(use_case.partitions),
         backfill_policy=dg.BackfillPolicy.single_run(),
         code_version=code_version(__name__),
@@ -45,7 +46,7 @@ def build_predictions(use_case: UseCase) -> dg.AssetsDefinition:
     )
     def predictions(
         context: dg.AssetExecutionContext, champion: ModelVersion, lake: Lake, registry: MlflowModelRegistry
-    ) -> dg.MaterializeResult[None]:
+    ) -> Iterator[dg.MaterializeResult[None]]:
         keys = sorted(context.partition_keys)
         features = lake.scan(table_name(use_case, "features"), partitions=keys).collect()
         scores = score_rows(use_case, features, champion, registry)
@@ -53,7 +54,7 @@ def build_predictions(use_case: UseCase) -> dg.AssetsDefinition:
             table_name(use_case, "predictions"), scores, partitions=keys, commit=commit_of(context, key)
         )
         context.log.info(f"{len(scores):,} rows scored by {champion}")
-        return table_result(
+        yield table_result(
             key,
             lake,
             version,
@@ -61,7 +62,7 @@ def build_predictions(use_case: UseCase) -> dg.AssetsDefinition:
             metadata={
                 "preview": preview(scores),
                 "model_version": str(champion),
-                "mean_probability": scores["probability"].mean(),
+                "mean_probability": float(scores["probability"].to_numpy().mean()),
             },
             check_results=[
                 dg.AssetCheckResult(

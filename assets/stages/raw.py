@@ -39,7 +39,7 @@ when the ingestion itself ran stands in the table's commit log."""
 
 @dataclass(frozen=True, kw_only=True)
 class Intake:
-    """What was read: typed rows with their lineage, shape (n, landed columns + 4), and the partitions without a file."""
+    """What was read: typed rows with lineage, shape (n, landed columns + 4), and the partitions without a file."""
 
     rows: pl.DataFrame
     missing: list[str]
@@ -89,7 +89,7 @@ def build_raw(use_case: UseCase, table: SourceTable) -> dg.AssetsDefinition:
                 dg.AssetCheckResult(
                     check_name="every_partition_has_arrived",
                     passed=not intake.missing,
-                    severity=dg.AssetCheckSeverity.WARN,  # a required table has failed by now; an optional one may lack days
+                    severity=dg.AssetCheckSeverity.WARN,  # a required table has failed by now
                     metadata={"not_arrived": intake.missing},
                 ),
             ],

@@ -6,6 +6,7 @@ Belongs here: writing the manifest, and reading rows back by it. Does not belong
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from itertools import pairwise
 
 import dagster as dg
 import numpy as np
@@ -84,11 +85,10 @@ def make_manifest(use_case: UseCase, lake: Lake) -> TrainingManifest:
 def labelled_rows(use_case: UseCase, lake: Lake, manifest: TrainingManifest, window: str) -> pl.DataFrame:
     """The labelled feature rows of one window, exactly as the manifest froze them, in time order.
 
-    Args:
-        window: `train`, `validation` or `test`.
+    `window` is `train`, `validation` or `test`. Whatever became of the table since, the rows are those of its version.
 
-    Returns:
-        Shape (n, columns of the feature table), whatever became of the table since.
+    Raises:
+        dagster.Failure: If that version does not hold as many rows as were counted.
     """
     days = manifest.windows.named()[window]
     rows = lake.scan(table_name(use_case, "features"), version=manifest.tables["features"])
@@ -97,8 +97,8 @@ def labelled_rows(use_case: UseCase, lake: Lake, manifest: TrainingManifest, win
     expected = manifest.rows[window].labelled
     if len(found) != expected:
         raise dg.Failure(
-            f"the {window} window of {use_case.name} had {expected} labelled rows when it was frozen, and has {len(found)} "
-            f"at version {manifest.tables['features']} of the feature table; make the training set anew",
+            f"the {window} window of {use_case.name} had {expected} labelled rows when it was frozen and has "
+            f"{len(found)} at version {manifest.tables['features']} of the feature table; make the training set anew",
             allow_retries=False,
         )
     return found
@@ -116,13 +116,9 @@ def as_rows(use_case: UseCase, rows: pl.DataFrame) -> Rows:
 def training_data(use_case: UseCase, lake: Lake, manifest: TrainingManifest) -> TrainingData:
     """What a family may look at: training and validation window, with the labels known before the test window began."""
     start = manifest.windows.test.start
-    begins = pl.datetime(start.year, start.month, start.day, time_zone=use_case.partitions.timezone)
-    parts = {
-        name: labelled_rows(use_case, lake, manifest, name).filter(
-            pl.col(LABEL_KNOWN_AT) < begins.dt.convert_time_zone("UTC")
-        )
-        for name in ("train", "validation")
-    }
+    local = pl.datetime(start.year, start.month, start.day, time_zone=use_case.partitions.timezone)
+    known = pl.col(LABEL_KNOWN_AT) < local.dt.convert_time_zone("UTC")
+    parts = {name: labelled_rows(use_case, lake, manifest, name).filter(known) for name in ("train", "validation")}
     return TrainingData(
         features=use_case.features,
         train=as_rows(use_case, parts["train"]),
@@ -148,7 +144,7 @@ def _check_results(manifest: TrainingManifest) -> Iterator[dg.AssetCheckResult]:
 
 def _in_order(windows: Windows) -> bool:
     ordered = list(windows.named().values())
-    return all(a.end < b.start for a, b in zip(ordered, ordered[1:], strict=False))
+    return all(a.end < b.start for a, b in pairwise(ordered))
 
 
 def _counted(rows: RowCounts) -> str:

@@ -11,7 +11,7 @@ from pipelines.flight_delays.source import AIRPORTS, FLIGHTS, PLANES, WEATHER
 
 FLIGHT_DELAYS = UseCase(
     name="flight_delays",
-    description="Probability that a flight out of New York arrives 15 minutes late or more, two hours before departure.",
+    description="Will a flight out of New York arrive 15 minutes late or more? Asked two hours before departure.",
     owner="team:operations",
     task="binary",
     tables=(AIRPORTS, PLANES, WEATHER, FLIGHTS),
@@ -34,7 +34,7 @@ FLIGHT_DELAYS = UseCase(
     lookback=LOOKBACK,
     target=Target(
         name="is_late",
-        definition="arrives 15 minutes late or more, as the DOT counts it; cancelled and diverted flights have no label",
+        definition="arrives 15 minutes late or more, as the DOT counts; cancelled and diverted flights have no label",
         label=pl.col("arr_delay_min") >= 15,
         known_at="arrived_at",
     ),

@@ -220,6 +220,8 @@ class Endpoint(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster's 
                 described = connection.get(f"/v2/models/{use_case}")
                 identity, pid = described["server"]["identity"], described["server"]["pid"]
             except (EndpointError, KeyError, TypeError) as error:
+                if processes.port_is_free(self.port, self.host):
+                    return None  # it ended while it was being asked
                 raise EndpointError(f"{taken} another program ({error}); {advice}") from error
         if identity != self._folder(use_case).identity():
             raise EndpointError(f"{taken} the endpoint of another state folder (process {pid}); {advice}")

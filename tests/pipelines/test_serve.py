@@ -387,7 +387,7 @@ def test_a_version_without_usable_scores_does_not_go_live(own: Endpoint, model: 
 
 
 def test_history_that_the_features_need_is_missed_before_going_live(own: Endpoint, model: Path) -> None:
-    with pytest.raises(EndpointError, match="version 3 did not go live: .*'parcels' is not in this history"):
+    with pytest.raises(EndpointError, match="version 3 did not go live: .*no snapshot of 'parcels'"):
         own.deploy("parcels", 3, model, {"storms": online()["storms"]})
 
 

@@ -294,7 +294,7 @@ def test_a_lake_out_of_reach_is_named(tmp_path: Path, commit: Commit) -> None:
 def test_an_asset_gets_the_lake_as_its_resource(lake: Lake) -> None:
     @dg.asset(key=["shop", "orders"])
     def orders(context: dg.AssetExecutionContext, lake: Lake) -> dg.MaterializeResult[None]:
-        commit = Commit(dagster_run_id=context.run_id, code_version="1")
+        commit = Commit(dagster_run_id=context.run.run_id, code_version="1")
         return dg.MaterializeResult(
             metadata={"version": lake.write(TABLE, rows(), partitions=DAYS, commit=commit).number}
         )

@@ -245,7 +245,9 @@ def test_a_download_is_the_saved_model_of_exactly_that_version(registry: MlflowM
 
 
 def test_a_download_that_fails_leaves_nothing_behind(registry: MlflowModelRegistry, tmp_path: Path) -> None:
-    gone = ModelVersion(name="fetched_not", number=1, run_id="r", model_id="m-0123456789abcdef0123456789abcdef", family="x")
+    gone = ModelVersion(
+        name="fetched_not", number=1, run_id="r", model_id="m-0123456789abcdef0123456789abcdef", family="x"
+    )
     with pytest.raises(RegistryError, match="download fetched_not/1"):
         registry.download(gone, tmp_path / "served")
     assert [p for p in (tmp_path / "served").rglob("*") if p.is_file()] == []
@@ -274,14 +276,14 @@ def test_processes_that_start_together_on_a_fresh_store_all_succeed(tmp_path: Pa
         "with r.run('together', 'one', {}) as run_id:\n"
         "    r.log(run_id, metrics={f'm{i}': float(i) for i in range(50)})\n"
     )
-    processes = [subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True) for _ in range(4)]
+    processes = [subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True) for _ in range(3)]
     errors = [process.communicate()[1] for process in processes]
-    assert [p.returncode for p in processes] == [0, 0, 0, 0], errors
+    assert [p.returncode for p in processes] == [0, 0, 0], errors
     client = client_of(registry)
     experiment = client.get_experiment_by_name("together")
     assert experiment is not None
     runs = client.search_runs([experiment.experiment_id])
-    assert [(r.info.status, len(r.data.metrics)) for r in runs] == [("FINISHED", 50)] * 4
+    assert [(r.info.status, len(r.data.metrics)) for r in runs] == [("FINISHED", 50)] * 3
 
 
 def test_a_locked_database_is_tried_again_until_it_is_free(tmp_path: Path) -> None:

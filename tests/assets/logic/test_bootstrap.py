@@ -32,7 +32,10 @@ def labelled(seed: int, rows: int = 3000) -> tuple[npt.NDArray[np.datetime64], n
 def test_resampled_ranks_are_those_of_scikit_learn_with_the_same_weights(decimals: int) -> None:
     day, label, prediction = labelled(1)
     prediction, blocks = prediction.round(decimals), DayBlocks(day, seed=3, resamples=5)
-    aucs, precisions = resampled_roc_auc(label, prediction, blocks), resampled_average_precision(label, prediction, blocks)
+    aucs, precisions = (
+        resampled_roc_auc(label, prediction, blocks),
+        resampled_average_precision(label, prediction, blocks),
+    )
     for i, weights in enumerate(blocks.weights):
         weight = weights[blocks.codes]
         assert aucs[i] == pytest.approx(roc_auc_score(label, prediction, sample_weight=weight))
@@ -88,7 +91,9 @@ def test_the_interval_of_a_log_loss_holds_the_truth_on_days_that_differ() -> Non
         day = np.repeat(DAYS, 20)
         rate = np.clip(0.2 + rng.normal(0, 0.08, len(DAYS)), 0.01, 0.99)
         label = (rng.random(len(day)) < np.repeat(rate, 20)).astype(np.int8)
-        found = intervals("binary", label, np.full(len(day), 0.2), DayBlocks(day, seed=trial, resamples=500))["log_loss"]
+        found = intervals("binary", label, np.full(len(day), 0.2), DayBlocks(day, seed=trial, resamples=500))[
+            "log_loss"
+        ]
         covered += found.low is not None and found.high is not None and found.low <= truth <= found.high
     assert 0.90 <= covered / trials <= 0.99
 

@@ -133,7 +133,9 @@ def test_a_slice_where_the_model_fails_stops_it_although_the_whole_is_good() -> 
     assert model.prediction is not None
     in_c = (here.rows.slices["origin"] == "C").to_numpy()
     upside_down = np.where(in_c, sigmoid(-here.truth - 2.4), model.prediction)
-    decision = judge(here, [dataclasses.replace(model, prediction=upside_down)], policy=PromotionPolicy(calibration_limit=1.0))
+    decision = judge(
+        here, [dataclasses.replace(model, prediction=upside_down)], policy=PromotionPolicy(calibration_limit=1.0)
+    )
     assert "no_slice_collapses" in failed(decision, "cat")
     assert "origin=C" in reason(decision, "no_slice_collapses")
 
@@ -236,7 +238,10 @@ def test_a_model_that_has_seen_test_days_is_not_compared(side: str) -> None:
 def test_unknown_origins_fail_closed() -> None:
     here = world()
     challenger = here.model("cat", fingerprint=None, trained_through=None)
-    assert failed(judge(here, [challenger], here.model("champion", 0.6)), "cat") == ["unseen_rows", "differs_from_champion"]
+    assert failed(judge(here, [challenger], here.model("champion", 0.6)), "cat") == [
+        "unseen_rows",
+        "differs_from_champion",
+    ]
 
 
 def test_two_contenders_of_one_name_are_refused() -> None:

@@ -67,7 +67,10 @@ def test_a_window_without_any_known_day_is_refused_by_name() -> None:
 
 
 def test_windows_that_overlap_are_refused() -> None:
-    june, summer = Window(start=date(2013, 6, 1), end=date(2013, 6, 30)), Window(start=date(2013, 6, 30), end=date(2013, 7, 5))
+    june, summer = (
+        Window(start=date(2013, 6, 1), end=date(2013, 6, 30)),
+        Window(start=date(2013, 6, 30), end=date(2013, 7, 5)),
+    )
     with pytest.raises(SplitError, match="overlap"):
         Windows(train=june, validation=summer, test=Window(start=date(2013, 8, 1), end=date(2013, 8, 2)))
 

@@ -1,0 +1,189 @@
+import dataclasses
+import json
+import math
+import re
+from datetime import UTC, date, datetime
+from html.parser import HTMLParser
+
+import numpy as np
+import polars as pl
+import pytest
+
+from assets.logic.contenders import Contender, UnseenRows
+from assets.logic.evaluation import Evaluation, Explanation, evaluate
+from assets.logic.splits import Window
+from assets.policies import PromotionPolicy
+from assets.reports.evaluation import headline, render_html, to_json, to_markdown
+
+DAYS = np.arange("2013-08-01", "2013-08-15", dtype="datetime64[D]")
+TEST = Window(start=date(2013, 8, 1), end=date(2013, 8, 14))
+
+
+def make(
+    *, champion: Contender | None = None, label: np.ndarray | None = None, broken: bool = False, explained: bool = False
+) -> Evaluation:
+    rng = np.random.default_rng(5)
+    truth = rng.normal(-1.2, 1.2, 2800)
+    chance = 1 / (1 + np.exp(-truth))
+    labels = (rng.random(2800) < chance).astype(np.int8) if label is None else label
+    features = pl.DataFrame(
+        {"wind": truth[:50], "carrier": ["AA", None] * 25, "empty": pl.Series([None] * 50, dtype=pl.Float64)}
+    )
+    cat = Contender(
+        name="catboost",
+        prediction=None if broken else chance,
+        problem="its file is gone" if broken else None,
+        version="line/2",
+        fingerprint="f2",
+        trained_through=date(2013, 7, 31),
+        title="CatBoost",
+    )
+    return evaluate(
+        [cat],
+        champion,
+        [Contender(name="base_rate", prediction=np.full(2800, 0.27), title="base rate of the training rows")],
+        UnseenRows(label=labels, day=np.repeat(DAYS, 200), slices=pl.DataFrame({"origin": ["<A&B>", "C"] * 1400})),
+        use_case="line",
+        question="Will it be late?",
+        task="binary",
+        test=TEST,
+        policy=PromotionPolicy(leakage_ceiling=0.95),
+        seed=3,
+        created_at=datetime(2026, 1, 2, 3, 4, tzinfo=UTC),
+        basis={"Code version": "abc123"},
+        explanation=Explanation(model="catboost", contributions=rng.normal(0, 1, (50, 3)), features=features)
+        if explained
+        else None,
+        resamples=200,
+    )
+
+
+def champion_like(fingerprint: str = "f1") -> Contender:
+    rng = np.random.default_rng(6)
+    return Contender(
+        name="champion",
+        prediction=rng.uniform(0.1, 0.4, 2800),
+        version="line/1",
+        fingerprint=fingerprint,
+        trained_through=date(2013, 6, 30),
+    )
+
+
+@pytest.fixture(scope="module")
+def evaluation() -> Evaluation:
+    return make(champion=champion_like(), explained=True)
+
+
+def test_the_json_has_the_keys_that_programs_rely_on(evaluation: Evaluation) -> None:
+    content = to_json(evaluation)
+    assert {"use_case", "created_at", "test", "models", "decision", "by_day", "slices", "calibration", "rules"} <= set(
+        content
+    )
+    assert (content["test"]["start"], content["test"]["end"], content["test"]["rows"]) == (
+        "2013-08-01",
+        "2013-08-14",
+        2800,
+    )
+    assert set(content["models"]) == {"catboost", "champion", "base_rate"}
+    model = content["models"]["catboost"]
+    assert model["model_version"] == "line/2"
+    assert {"roc_auc", "average_precision", "log_loss", "brier"} <= set(model["metrics"])
+    assert {"roc_auc", "average_precision", "log_loss", "brier"} == set(model["intervals"])
+    assert {"promoted", "model", "reasons"} <= set(content["decision"])
+
+
+def test_the_json_tells_the_decision(evaluation: Evaluation) -> None:
+    decision = to_json(evaluation)["decision"]
+    assert (decision["promoted"], decision["model"], decision["model_version"]) == (True, "catboost", "line/2")
+
+
+def test_the_json_is_strict_even_when_a_model_could_not_be_scored() -> None:
+    text = json.dumps(to_json(make(broken=True)), allow_nan=False)
+    model = json.loads(text)["models"]["catboost"]
+    assert set(model["metrics"].values()) == {None}
+    assert model["undefined"]["roc_auc"] == "its file is gone"
+
+
+def test_a_test_month_of_one_class_gives_reports_without_scores() -> None:
+    one = make(label=np.zeros(2800, dtype=np.int8))
+    assert to_json(one)["models"]["catboost"]["metrics"]["log_loss"] is None
+    assert "all 2800 labels are 0" in render_html(one)
+    assert "Nothing goes live" in to_markdown(one)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_numbers_that_json_does_not_know_are_null(evaluation: Evaluation, value: float) -> None:
+    broken = dataclasses.replace(evaluation, by_day=evaluation.by_day.with_columns(pl.lit(value).alias("log_loss")))
+    assert {row["log_loss"] for row in to_json(broken)["by_day"]} == {None}
+
+
+@pytest.mark.parametrize(
+    ("champion", "words"),
+    [
+        (None, "CatBoost goes live"),
+        (champion_like(), "CatBoost replaces the live model"),
+        (champion_like("f2"), "The live model stays"),
+    ],
+)
+def test_the_headline_says_what_happens(champion: Contender | None, words: str) -> None:
+    assert headline(make(champion=champion)) == words
+
+
+class Page(HTMLParser):
+    """What a browser would have to fetch, and what it would show for a picture it cannot."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sources: list[str] = []
+        self.descriptions: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        found = dict(attrs)
+        self.sources += [v for k, v in attrs if k in {"src", "href"} and v]
+        if tag == "img":
+            self.descriptions.append(found.get("alt") or "")
+
+
+def test_the_page_fetches_nothing_and_describes_every_picture(evaluation: Evaluation) -> None:
+    page = Page()
+    page.feed(render_html(evaluation))
+    assert len(page.sources) == 6
+    assert all(source.startswith("data:image/") for source in page.sources)
+    assert all(len(text) > 10 for text in page.descriptions)
+
+
+def test_the_page_shows_decision_rules_models_and_what_they_rest_on(evaluation: Evaluation) -> None:
+    text = re.sub(r"<[^>]+>", " ", render_html(evaluation))
+    for words in ("CatBoost replaces the live model", "No slice collapses", "line/2", "abc123", "Will it be late?"):
+        assert words in text
+
+
+def test_values_from_the_data_are_escaped(evaluation: Evaluation) -> None:
+    page = render_html(evaluation)
+    assert "&lt;A&amp;B&gt;" in page
+    assert "<A&B>" not in page
+
+
+def test_the_same_evaluation_gives_the_same_page(evaluation: Evaluation) -> None:
+    assert render_html(evaluation) == render_html(evaluation)
+
+
+def test_the_markdown_is_small_enough_for_the_event_log(evaluation: Evaluation) -> None:
+    text = to_markdown(evaluation)
+    assert "| CatBoost | line/2 |" in text
+    assert text.count("data:image/png;base64,") == 2
+    assert len(text) < 250_000
+
+
+def test_challengers_come_first_and_the_best_of_them_leads(evaluation: Evaluation) -> None:
+    assert [m.role for m in evaluation.models] == ["challenger", "champion", "baseline"]
+
+
+def test_contributions_of_another_shape_than_the_features_are_refused() -> None:
+    with pytest.raises(ValueError, match="contributions have shape"):
+        Explanation(model="m", contributions=np.zeros((3, 1)), features=pl.DataFrame({"a": [1, 2]}))
+
+
+def test_a_contender_that_did_not_take_part_is_named(evaluation: Evaluation) -> None:
+    with pytest.raises(KeyError, match="'forest' did not take part"):
+        evaluation.model("forest")
