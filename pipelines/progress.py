@@ -35,7 +35,8 @@ class Progress:
         event = entry.dagster_event
         if event is None:
             if step and int(entry.level) >= logging.INFO:  # what a stage says of itself
-                self._say(f"{_short(step)}: {entry.user_message}")
+                name = _short(step)
+                self._say(f"{name}: {entry.user_message.removeprefix(f'{name}: ')}")
         elif event.event_type is DagsterEventType.STEP_START:
             self._since[step] = time.monotonic()
             self._say(f"[{self._done + 1}/{self.steps}] {_short(step)} ...")

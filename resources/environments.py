@@ -19,7 +19,7 @@ def resources_for(settings: Settings) -> dict[str, Any]:
     """The resources by the names under which assets ask for them."""
     return {
         "landing": LandingZone(root=settings.landing_root),
-        "lake": Lake(root=settings.lake_root),
+        "lake": Lake(root=settings.lake_root, storage_options=settings.storage_options),
         "registry": MlflowModelRegistry(
             tracking_uri=f"sqlite:///{settings.mlflow_home / 'mlflow.db'}",
             artifact_root=str(settings.mlflow_home / "artifacts"),

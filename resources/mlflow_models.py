@@ -1,10 +1,12 @@
 """What MLflow is given: a model folder it can load without pickle, and the datasets a run has read.
 
-Belongs here: turning our values into MLflow's. Does not belong here: talking to the store (`registry.py`).
+Belongs here: turning our values into MLflow's, keeping a model and fetching it back. Does not belong here: versions and
+aliases (`registry.py`).
 """
 
 import json
 import shutil
+import tempfile
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,9 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from resources.errors import RegistryError
+from resources.mlflow_store import Store
 
 if TYPE_CHECKING:
     import pandas as pd
+    from mlflow import MlflowClient
+    from mlflow.entities import LoggedModel
     from mlflow.models import ModelSignature
 
 MODEL_ARTIFACT: Final = "model"
@@ -61,6 +66,41 @@ class SavedModel:
     signature: "ModelSignature | None" = None
     requirements: Sequence[str]
     family: str
+
+
+def keep_model(store: Store, run_id: str, name: str, saved: SavedModel) -> "LoggedModel":
+    """Upload a model with everything MLflow needs to load it; it ends READY, or FAILED with an error.
+
+    Raises:
+        RegistryError: If the saved model is absent, a distribution it needs is not installed, or the store refuses.
+    """
+    from mlflow.entities import LoggedModelOutput
+
+    run = store.do(f"find run {run_id}", lambda c: c.get_run(run_id))
+    experiment_id, params = run.info.experiment_id, dict(run.data.params)
+    model = store.do(
+        f"create a model of run {run_id}",
+        lambda c: c.create_logged_model(experiment_id, name, run_id, params=params, model_type=saved.family),
+    )
+    model_id, output = str(model.model_id), LoggedModelOutput(model.model_id, 0)
+    try:
+        with tempfile.TemporaryDirectory() as room:
+            packed = str(pack(saved, Path(room), run_id=run_id, model_id=model_id))
+            store.do(f"upload the model of run {run_id}", lambda c: c.log_model_artifacts(model_id, packed))
+        store.do(f"link run {run_id} to its model", lambda c: c.log_outputs(run_id, [output]))
+    except BaseException:
+        store.do(f"mark the model of run {run_id} as failed", lambda c: c.finalize_logged_model(model_id, "FAILED"))
+        raise
+    return store.do(f"finish the model of run {run_id}", lambda c: c.finalize_logged_model(model_id, "READY"))
+
+
+def fetch_model(client: "MlflowClient", tracking_uri: str, model_id: str, room: str) -> Path:
+    """Download the saved model, as its family wrote it, into the folder `room`; returns where it lies."""
+    from mlflow.artifacts import download_artifacts
+
+    location = client.get_logged_model(model_id).artifact_location
+    uri = f"{location}/artifacts/{MODEL_ARTIFACT}"
+    return Path(download_artifacts(artifact_uri=uri, dst_path=room, tracking_uri=tracking_uri))
 
 
 def pack(model: SavedModel, room: Path, *, run_id: str, model_id: str) -> Path:

@@ -10,6 +10,7 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -40,11 +41,28 @@ def client(tracking_uri: str) -> "MlflowClient":
     return MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
 
 
+@dataclass(frozen=True)
+class Store:
+    """One MLflow store and how long a locked one is waited for."""
+
+    uri: str
+    patience_s: float
+
+    def do(self, what: str, action: "Callable[[MlflowClient], T]") -> T:
+        """The result of `action` on this store, which is created first if there is none.
+
+        Raises:
+            RegistryError: If the store stays locked or refuses; naming what, where and why.
+        """
+        initialise(self.uri, self.patience_s)
+        return call(what, self.uri, lambda: action(client(self.uri)), patience_s=self.patience_s)
+
+
 def call(what: str, where: str, action: Callable[[], T], *, patience_s: float) -> T:
     """The result of `action`, which is tried again while the database is locked.
 
     Args:
-        what: What is being done, for the error: `register flights`.
+        what: What is being done, for the error: `register churn`.
         where: The store, for the error.
         action: Safe to repeat after a refused write.
         patience_s: No new attempt starts after this many seconds.

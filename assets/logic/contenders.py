@@ -59,7 +59,7 @@ class Contender:
 
     Attributes:
         prediction: Shape (n,); None if it could not be made, and then `problem` says why.
-        version: Exact model version for people (`flights/7`); None for a baseline.
+        version: Exact model version for people (`line/7`); None for a baseline.
         fingerprint: Equal for models made from the same data, code and configuration; None if it is not on record.
         trained_through: Last day whose labels it has seen; None if it is not on record.
         title: How a report calls it; by default its name without underscores.

@@ -12,8 +12,9 @@ from typing import Literal, TypeAlias
 import polars as pl
 
 from assets.logic.bootstrap import RESAMPLES, DayBlocks, Interval, intervals
+from assets.logic.breakdowns import by_day, by_slice
 from assets.logic.contenders import Contender, UnseenRows
-from assets.logic.metrics import Floats, Measured, by_day, by_slice, calibration_curve, score, task_metrics
+from assets.logic.metrics import Floats, Measured, calibration_curve, score, task_metrics
 from assets.logic.promotion import Decision, decide
 from assets.logic.splits import Window
 from assets.policies import PromotionPolicy
@@ -75,8 +76,8 @@ class Evaluation:
         test: The test window, partition days.
         rows: Labelled rows in it.
         models: Challengers first, best first; then the champion, then the baselines.
-        by_day: See `metrics.by_day`.
-        slices: See `metrics.by_slice`.
+        by_day: See `breakdowns.by_day`.
+        slices: See `breakdowns.by_slice`.
         basis: Facts the evaluation rests on (table versions, code, seed, run), in the order to show them.
     """
 

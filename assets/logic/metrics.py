@@ -1,10 +1,10 @@
-"""How good predictions are, by task: one number, over days, by slice, and as a calibration curve.
+"""How good predictions are, by task: one number each, and as curves.
 
-Belongs here: measuring given predictions. Does not belong here: how sure a measurement is (`bootstrap.py`) and what
-follows from it (`promotion.py`). A metric that is not defined is None with the reason beside it, never a zero.
+Belongs here: measuring given predictions. Does not belong here: scores by day and by slice (`breakdowns.py`), how sure a
+measurement is (`bootstrap.py`), and what follows from it (`promotion.py`). A metric that is not defined is None with the reason beside it, never a zero.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
@@ -117,93 +117,6 @@ def expected_calibration_error(label: Labels, prediction: Floats) -> float:
     curve = calibration_curve(label, prediction)
     distance = np.abs(curve["predicted"].to_numpy() - curve["observed"].to_numpy())
     return float(np.average(distance, weights=curve["rows"].to_numpy()))
-
-
-def by_day(
-    task: str, label: Labels, day: npt.NDArray[np.datetime64], predictions: Mapping[str, Floats]
-) -> pl.DataFrame:
-    """Scores of every model on every day.
-
-    Returns:
-        Columns day, model, rows, observed, predicted and the task's loss, ordered by day and model.
-    """
-    days = pl.Series("day", day).cast(pl.Date)
-    return _grouped(task, label, days.to_frame(), ["day"], predictions)
-
-
-def by_slice(task: str, label: Labels, slices: pl.DataFrame, predictions: Mapping[str, Floats]) -> pl.DataFrame:
-    """Scores of every model in every slice, beside a constant that knows the slice's own rate in these rows.
-
-    Args:
-        task: Kind of task.
-        label: Shape (n,).
-        slices: Shape (n, n_slices), one column per declared slice; a missing value is a slice of its own.
-        predictions: Shape (n,) each, by model.
-
-    Returns:
-        Columns slice, value (text), model, rows, observed, predicted, the task's loss, `reference` (loss of the slice's
-        own constant), `leakage metric` of the task (null where undefined) and reason.
-    """
-    frames = []
-    for column in slices.columns:
-        keys = slices.select(value=pl.col(column).cast(pl.String).fill_null("(missing)"))
-        scores = _grouped(task, label, keys, ["value"], predictions)
-        frames.append(
-            scores.with_columns(slice=pl.lit(column)).join(
-                _ranked(task, label, keys, predictions), on=["value", "model"]
-            )
-        )
-    if not frames:
-        return pl.DataFrame(schema={"slice": pl.String, "value": pl.String, "model": pl.String, "rows": pl.Int64})
-    return pl.concat(frames).select("slice", pl.exclude("slice")).sort("slice", "value", "model", maintain_order=True)
-
-
-def _grouped(
-    task: str, label: Labels, keys: pl.DataFrame, by: Sequence[str], predictions: Mapping[str, Floats]
-) -> pl.DataFrame:
-    """Means per group and model; a model whose predictions cannot be used has null scores."""
-    metrics = task_metrics(task)
-    base = keys.with_columns(observed=pl.Series(label).cast(pl.Float64))
-    frames = []
-    for model, prediction in predictions.items():
-        rows = base.with_columns(
-            predicted=pl.Series(prediction), loss=pl.Series(metrics.row_loss(label, prediction)).fill_nan(None)
-        )
-        scores = rows.group_by(by).agg(
-            pl.len().cast(pl.Int64).alias("rows"),
-            pl.col("observed").mean(),
-            pl.col("predicted").mean(),
-            pl.when(pl.col("loss").null_count() == 0).then(pl.col("loss").mean()).alias(metrics.loss),
-        )
-        frames.append(scores.with_columns(model=pl.lit(model)))
-    order = [*by, "model", "rows", "observed", "predicted", metrics.loss]
-    return pl.concat(frames).select(order).sort([*by, "model"])
-
-
-def _ranked(task: str, label: Labels, keys: pl.DataFrame, predictions: Mapping[str, Floats]) -> pl.DataFrame:
-    """Per slice and model: the constant's loss and the leakage metric, or why there is none."""
-    metrics = task_metrics(task)
-    groups = keys.with_row_index("row").group_by("value", maintain_order=True).agg("row")
-    found: list[dict[str, object]] = []
-    for value, rows in groups.iter_rows():
-        index = np.asarray(rows)
-        labels = label[index]
-        constant = np.full(len(index), float(np.mean(labels)))
-        reference = float(metrics.row_loss(labels, constant).mean())
-        for model, prediction in predictions.items():
-            reason = metrics.undefined(labels, prediction[index])
-            value_of = None if reason else float(metrics.metrics[metrics.leakage](labels, prediction[index]))
-            found.append(
-                {"value": value, "model": model, "reference": reference, metrics.leakage: value_of, "reason": reason}
-            )
-    schema = {
-        "value": pl.String,
-        "model": pl.String,
-        "reference": pl.Float64,
-        metrics.leakage: pl.Float64,
-        "reason": pl.String,
-    }
-    return pl.DataFrame(found, schema=schema)
 
 
 def _binary_undefined(label: Labels, prediction: Floats) -> str | None:

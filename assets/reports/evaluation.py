@@ -5,7 +5,6 @@ drawing (`plots.py`).
 """
 
 import math
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
@@ -15,20 +14,11 @@ import polars as pl
 
 from assets.logic.evaluation import Evaluation, ModelScores
 from assets.logic.metrics import task_metrics
-from assets.logic.promotion_rules import RuleOutcome, capital
+from assets.logic.promotion_rules import capital
 from assets.reports import plots
+from assets.reports.evaluation_tables import METRIC_TITLES, metric_names, model_rows, slice_rows, verdicts
 
 TEMPLATE: Final = Path(__file__).with_name("evaluation.html.jinja")
-METRIC_TITLES: Final = {
-    "roc_auc": "ROC AUC",
-    "average_precision": "Average precision",
-    "log_loss": "Log loss",
-    "brier": "Brier score",
-    "ece": "Calibration error",
-}
-HIGHER_IS_BETTER: Final = frozenset({"roc_auc", "average_precision"})
-WORST_SLICES: Final = 12
-ROLE_TITLES: Final = {"challenger": "challenger", "champion": "live today", "baseline": "naive"}
 
 
 def to_json(evaluation: Evaluation) -> dict[str, Any]:
@@ -73,12 +63,12 @@ def render_html(evaluation: Evaluation) -> str:
         evaluation=evaluation,
         headline=headline(evaluation),
         summary=summary(evaluation),
-        table=_table(evaluation),
-        metrics=[(name, METRIC_TITLES.get(name, name)) for name in _metric_names(evaluation)],
+        table=model_rows(evaluation),
+        metrics=[(name, METRIC_TITLES.get(name, name)) for name in metric_names(evaluation)],
         pictures=_pictures(evaluation),
         curves=[(name, CURVE_NOTES.get(name, "")) for name in task_metrics(evaluation.task).drawn],
-        slices=_slices(evaluation, loss),
-        judged=_judged(evaluation),
+        slices=slice_rows(evaluation, loss),
+        judged=verdicts(evaluation),
         loss=METRIC_TITLES.get(loss, loss),
         explained=_explained_title(evaluation),
     )
@@ -86,12 +76,12 @@ def render_html(evaluation: Evaluation) -> str:
 
 def to_markdown(evaluation: Evaluation) -> str:
     """Decision, table and two small pictures, for the metadata of an asset."""
-    names = _metric_names(evaluation)
+    names = metric_names(evaluation)
     lines = [f"### {headline(evaluation)}", "", summary(evaluation), ""]
     lines += [f"- {reason}" for reason in evaluation.decision.reasons] + [""]
     lines += ["| model | version | " + " | ".join(METRIC_TITLES.get(n, n) for n in names) + " |"]
     lines += ["|---|---|" + "---|" * len(names)]
-    for row in _table(evaluation):
+    for row in model_rows(evaluation):
         cells = [f"{cell['value']} {cell['interval']}".strip() for cell in row["cells"]]
         lines.append(f"| {row['title']} | {row['version']} | " + " | ".join(cells) + " |")
     lines.append("")
@@ -128,12 +118,6 @@ def _champion(evaluation: Evaluation) -> ModelScores | None:
     return next((m for m in evaluation.models if m.role == "champion"), None)
 
 
-def _metric_names(evaluation: Evaluation) -> list[str]:
-    """The deciding metric first."""
-    metrics = task_metrics(evaluation.task)
-    return [metrics.loss, *(name for name in metrics.metrics if name != metrics.loss)]
-
-
 def _model(model: ModelScores) -> dict[str, Any]:
     return {
         "model_version": model.version,
@@ -166,40 +150,6 @@ def _explained_title(evaluation: Evaluation) -> str:
     return capital(evaluation.model(evaluation.explanation.model).title) if evaluation.explanation else ""
 
 
-def _table(evaluation: Evaluation) -> list[dict[str, Any]]:
-    """Rows of the table of models, texts ready to print; the best real model of each metric is marked."""
-    colours, names = plots.colour_of(evaluation.models), _metric_names(evaluation)
-    best = {name: _best(evaluation, name) for name in names}
-    return [
-        {
-            "title": capital(model.title),
-            "role": ROLE_TITLES[model.role],
-            "version": model.version or "",
-            "colour": colours[model.name],
-            "is_chosen": evaluation.decision.promoted and model.name == evaluation.decision.model,
-            "problem": model.problem,
-            "cells": [{**_cell(model, name), "is_best": best[name] == model.name} for name in names],
-        }
-        for model in evaluation.models
-    ]
-
-
-def _cell(model: ModelScores, name: str) -> dict[str, str]:
-    measured, interval = model.metrics[name], model.intervals.get(name)
-    if measured.value is None:
-        return {"value": "n/a", "interval": "", "reason": measured.reason or ""}
-    if interval is None or interval.low is None or interval.high is None:
-        return {"value": f"{measured.value:.4f}", "interval": "", "reason": (interval and interval.reason) or ""}
-    return {"value": f"{measured.value:.4f}", "interval": f"({interval.low:.3f} to {interval.high:.3f})", "reason": ""}
-
-
-def _best(evaluation: Evaluation, name: str) -> str | None:
-    values = {m.name: v for m in evaluation.models if (v := m.metrics[name].value) is not None and m.role != "baseline"}
-    if not values:
-        return None
-    return (max if name in HIGHER_IS_BETTER else min)(values, key=lambda model: values[model])
-
-
 CURVE_NOTES: Final = {
     "roc": "The nearer to the upper left corner, the better rows are put in order.",
     "precision_recall": "How many alarms are right when a given share is to be found.",
@@ -220,45 +170,6 @@ def _pictures(evaluation: Evaluation) -> dict[str, str]:
         # A beeswarm has 30,000 dots: 100 kB as pixels, 6 MB as vectors.
         pictures["contributions"] = plots.image(plots.contributions(evaluation.explanation), "png", dpi=160)
     return pictures
-
-
-def _slices(evaluation: Evaluation, loss: str) -> dict[str, Any] | None:
-    """Slices of the model the decision is about, worst first by what it gains over the slice's own rate."""
-    name = evaluation.decision.model
-    if name is None or evaluation.slices.is_empty():
-        return None
-    rows = (
-        evaluation.slices.filter(pl.col("model") == name)
-        .with_columns(gain=pl.col("reference") - pl.col(loss), is_judged=pl.col("rows") >= evaluation.policy.slice_rows)
-        .sort("is_judged", "gain", descending=[True, False], nulls_last=True)
-        .to_dicts()
-    )
-    leakage = task_metrics(evaluation.task).leakage
-    shown = [{**row, "loss": row[loss], "rank": row[leakage]} for row in rows]
-    return {
-        "model": capital(evaluation.model(name).title),
-        "worst": shown[:WORST_SLICES],
-        "others": shown[WORST_SLICES:],
-        "rank": METRIC_TITLES.get(leakage, leakage),
-    }
-
-
-def _judged(evaluation: Evaluation) -> Iterator[dict[str, Any]]:
-    """Rule by rule verdicts of each challenger, the one the decision is about first."""
-    chosen = evaluation.decision.model
-    challengers = [m for m in evaluation.models if m.role == "challenger"]
-    for model in sorted(challengers, key=lambda m: m.name != chosen):
-        rules = [r for r in evaluation.decision.rules if r.model == model.name]
-        yield {
-            "title": capital(model.title),
-            "is_first": model.name == chosen,
-            "passed": sum(r.passed for r in rules),
-            "rules": [{"name": _sentence(r), "passed": r.passed, "reason": r.reason} for r in rules],
-        }
-
-
-def _sentence(rule: RuleOutcome) -> str:
-    return capital(rule.rule.replace("_", " "))
 
 
 def _plain(value: object) -> object:

@@ -57,7 +57,7 @@ def build_candidate(use_case: UseCase, spec: TrainerSpec) -> dg.AssetsDefinition
     ) -> dg.MaterializeResult[ModelVersion]:
         fingerprint = fingerprint_of(training_set, version)
         tags = {
-            "dagster.run_id": context.run_id,
+            "dagster.run_id": context.run.run_id,
             "dagster.asset": context.asset_key.to_user_string(),
             "code_version": version,
             "mlflow.source.git.commit": git_commit(),

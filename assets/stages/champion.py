@@ -55,7 +55,7 @@ def build_champion(use_case: UseCase) -> dg.AssetsDefinition:
         ledger = table_name(use_case, LEDGER)
         # The ledger comes first, and once per evaluation: killed in between, a second run completes the first.
         if not _is_on_record(lake, ledger, verdict):
-            lake.append(ledger, _row(verdict, context.run_id), commit_of(context, key))
+            lake.append(ledger, _row(verdict, context.run.run_id), commit_of(context, key))
         if verdict.winner is not None:
             registry.promote(verdict.winner)
         live = verdict.winner or before

@@ -88,7 +88,7 @@ def column_schema(columns: Mapping[str, Column]) -> dg.TableSchema:
 def commit_of(context: dg.AssetExecutionContext, key: dg.AssetKey) -> Commit:
     """Who writes: the Dagster run and the code version of the asset."""
     return Commit(
-        dagster_run_id=context.run_id, code_version=context.assets_def.code_versions_by_key.get(key) or "undeclared"
+        dagster_run_id=context.run.run_id, code_version=context.assets_def.code_versions_by_key.get(key) or "undeclared"
     )
 
 

@@ -97,15 +97,15 @@ def build_evaluation_report(use_case: UseCase) -> dg.AssetsDefinition:
     ) -> Iterator[dg.MaterializeResult[Verdict]]:
         field = Field.gather(use_case, training_set, candidates, lake, registry)
         context.log.info(f"judging {len(candidates)} candidates on {len(field.rows.label):,} unseen rows")
-        evaluation = field.evaluated(context.run_id)
-        verdict = field.verdict(evaluation, f"{context.run_id}/{training_set.id[:16]}")
+        evaluation = field.evaluated(context.run.run_id)
+        verdict = field.verdict(evaluation, f"{context.run.run_id}/{training_set.id[:16]}")
         html = render_html(evaluation)
         content = json.dumps(to_json(evaluation), indent=2, allow_nan=False)
         stamp = evaluation.created_at.strftime("%Y-%m-%dT%H-%M-%SZ")
         uris = reports.write(
             use_case.name, "evaluation_report", stamp, {"html": html.encode(), "json": content.encode()}
         )
-        with registry.run(use_case.name, "evaluation", {"dagster.run_id": context.run_id}) as mlflow_run:
+        with registry.run(use_case.name, "evaluation", {"dagster.run_id": context.run.run_id}) as mlflow_run:
             registry.log(mlflow_run, documents={"evaluation.html": html, "evaluation.json": content})
         context.log.info(verdict.reasons[0])
         yield dg.MaterializeResult(
