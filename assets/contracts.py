@@ -34,7 +34,7 @@ class Column:
     """One column of a landed file or of a cleaned table.
 
     `known_at` names the time column (of the same cleaned table) at which this column's value comes into the world,
-    when that is later than the row itself: the arrival delay of a flight is known at its arrival.
+    when that is later than the row itself: how late an order came is known at its delivery.
     """
 
     dtype: pl.DataType

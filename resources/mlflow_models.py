@@ -1,7 +1,7 @@
 """What MLflow is given: a model folder it can load without pickle, and the datasets a run has read.
 
-Belongs here: turning our values into MLflow's, keeping a model and fetching it back. Does not belong here: versions and
-aliases (`registry.py`).
+Belongs here: turning our values into MLflow's, keeping a model. Does not belong here: versions of it
+(`mlflow_versions.py`).
 """
 
 import json
@@ -19,7 +19,6 @@ from resources.mlflow_store import Store
 
 if TYPE_CHECKING:
     import pandas as pd
-    from mlflow import MlflowClient
     from mlflow.entities import LoggedModel
     from mlflow.models import ModelSignature
 
@@ -92,15 +91,6 @@ def keep_model(store: Store, run_id: str, name: str, saved: SavedModel) -> "Logg
         store.do(f"mark the model of run {run_id} as failed", lambda c: c.finalize_logged_model(model_id, "FAILED"))
         raise
     return store.do(f"finish the model of run {run_id}", lambda c: c.finalize_logged_model(model_id, "READY"))
-
-
-def fetch_model(client: "MlflowClient", tracking_uri: str, model_id: str, room: str) -> Path:
-    """Download the saved model, as its family wrote it, into the folder `room`; returns where it lies."""
-    from mlflow.artifacts import download_artifacts
-
-    location = client.get_logged_model(model_id).artifact_location
-    uri = f"{location}/artifacts/{MODEL_ARTIFACT}"
-    return Path(download_artifacts(artifact_uri=uri, dst_path=room, tracking_uri=tracking_uri))
 
 
 def pack(model: SavedModel, room: Path, *, run_id: str, model_id: str) -> Path:

@@ -18,7 +18,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -63,7 +63,7 @@ class ProcessStatus:
     Attributes:
         name: The name it was started under.
         pid: Its process id; None if it does not run.
-        port: The port it was started for, if any was given; None if it does not run.
+        port: The port it was started for, if it runs and was given one.
         log: Where its output goes.
     """
 
@@ -128,9 +128,11 @@ def stop(name: str, *, home: Path, timeout: float = 15.0) -> bool:
     with _locked(name, home):
         process = _find(name, home)
         if process is not None:
-            family = [process, *_children(process)]
+            children = []
+            with suppress(psutil.NoSuchProcess):  # it ends by itself at this very moment
+                children = process.children(recursive=True)
             _end([process], timeout)
-            _end(family, timeout=3.0)
+            _end(children, timeout=3.0)
         _pid_file(name, home).unlink(missing_ok=True)
         return process is not None
 
@@ -239,20 +241,11 @@ def _is_alive(process: psutil.Process) -> bool:
         return False
 
 
-def _children(process: psutil.Process) -> list[psutil.Process]:
-    try:
-        return process.children(recursive=True)
-    except psutil.NoSuchProcess:
-        return []
-
-
 def _end(family: Sequence[psutil.Process], timeout: float) -> None:
     for send in (psutil.Process.terminate, psutil.Process.kill):
         for process in family:
-            try:
-                send(process)  # psutil itself refuses a pid that has been given away
-            except psutil.NoSuchProcess:
-                continue
+            with suppress(psutil.NoSuchProcess):  # also when the pid has been given away
+                send(process)
         deadline = time.monotonic() + timeout
         while any(_is_alive(process) for process in family) and time.monotonic() < deadline:
             time.sleep(POLL_S)

@@ -1,12 +1,11 @@
 """MLflow as the record of every training and the registry of exact model versions.
 
 Belongs here: runs, models, versions, the champion alias. Does not belong here: what is worth recording and what
-deserves the alias (the stages decide), and MLflow's ways (`mlflow_store.py`, `mlflow_runs.py`, `mlflow_models.py`).
+deserves the alias (the stages decide), and MLflow's ways of doing it (`mlflow_*.py`).
 
 Nothing here uses MLflow's active run or global tracking URI: two runs may be open at once, and none can be left open.
 """
 
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,14 +16,14 @@ from typing import TYPE_CHECKING, Any, Final
 import dagster as dg
 
 from resources.errors import RegistryError
-from resources.mlflow_models import Dataset, SavedModel, fetch_model, keep_model
+from resources.mlflow_models import Dataset, SavedModel, keep_model
 from resources.mlflow_runs import log_artifacts, log_datasets, log_metrics, log_params, open_run
 from resources.mlflow_store import Store, initialise
+from resources.mlflow_versions import aliased_number, ensure_registered, fetch_version, set_tag
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
-    from mlflow import MlflowClient
     from mlflow.models import ModelSignature
 
 CHAMPION: Final = "champion"
@@ -162,7 +161,7 @@ class MlflowModelRegistry(dg.ConfigurableResource):  # type: ignore[type-arg]  #
         )
         model = keep_model(self._store, run_id, name, saved)
         model_id, location = str(model.model_id), model.artifact_location
-        self._store.do(f"create the registered model {name}", lambda c: _ensure_registered(c, name))
+        self._store.do(f"create the registered model {name}", lambda c: ensure_registered(c, name))
         # Not `models:/<model id>`: MLflow's SQL registry would look that up in the process's global store. Nor does it
         # keep the model id of a version, so a tag does.
         tags = {**tags, FAMILY_TAG: family, MODEL_ID_TAG: model_id}
@@ -194,7 +193,7 @@ class MlflowModelRegistry(dg.ConfigurableResource):  # type: ignore[type-arg]  #
 
     def champion(self, name: str) -> ModelVersion | None:
         """The version under the alias `champion`, None if no version was promoted yet."""
-        number = self._store.do(f"find the champion of {name}", lambda c: _champion_number(c, name))
+        number = self._store.do(f"find the champion of {name}", lambda c: aliased_number(c, name, CHAMPION))
         return None if number is None else self.version(name, number)
 
     def promote(self, version: ModelVersion) -> None:
@@ -215,7 +214,7 @@ class MlflowModelRegistry(dg.ConfigurableResource):  # type: ignore[type-arg]  #
         """Set tags of a version."""
         number = str(version.number)
         for key, value in tags.items():
-            self._store.do(f"tag {version}", partial(_tag, name=version.name, number=number, key=key, value=value))
+            self._store.do(f"tag {version}", partial(set_tag, name=version.name, number=number, key=key, value=value))
 
     def download(self, version: ModelVersion, folder: Path) -> Path:
         """The saved model of exactly this version, under `folder/<name>/<number>`; whole, or not there.
@@ -225,21 +224,7 @@ class MlflowModelRegistry(dg.ConfigurableResource):  # type: ignore[type-arg]  #
         Raises:
             RegistryError: If the version or its files are gone.
         """
-        target = folder / version.name / str(version.number)
-        if target.is_dir():
-            return target
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{version.number}-") as room:
-            saved = self._store.do(
-                f"download {version}", lambda c: fetch_model(c, self.tracking_uri, version.model_id, room)
-            )
-            try:
-                saved.rename(target)
-            except OSError:
-                # Another process was faster; its copy is whole, for it was renamed into place as well.
-                if not target.is_dir():
-                    raise
-        return target
+        return fetch_version(self._store, version.name, version.number, version.model_id, folder)
 
     def run_url(self, run_id: str) -> str:
         """Address of a run in the MLflow UI."""
@@ -256,29 +241,3 @@ class MlflowModelRegistry(dg.ConfigurableResource):  # type: ignore[type-arg]  #
 
     def _close_run(self, run_id: str, status: str) -> None:
         self._store.do(f"close run {run_id}", lambda c: c.set_terminated(run_id, status))
-
-
-def _tag(client: "MlflowClient", *, name: str, number: str, key: str, value: str) -> None:
-    client.set_model_version_tag(name, number, key, value)
-
-
-def _ensure_registered(client: "MlflowClient", name: str) -> None:
-    from mlflow.exceptions import MlflowException
-
-    try:
-        client.create_registered_model(name)
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_ALREADY_EXISTS":
-            raise
-
-
-def _champion_number(client: "MlflowClient", name: str) -> int | None:
-    from mlflow.exceptions import MlflowException
-
-    try:
-        number = client.get_registered_model(name).aliases.get(CHAMPION)
-    except MlflowException as error:
-        if error.error_code == "RESOURCE_DOES_NOT_EXIST":  # nothing was ever registered under this name
-            return None
-        raise
-    return None if number is None else int(number)

@@ -1,7 +1,8 @@
 """How good predictions are, by task: one number each, and as curves.
 
-Belongs here: measuring given predictions. Does not belong here: scores by day and by slice (`breakdowns.py`), how sure a
-measurement is (`bootstrap.py`), and what follows from it (`promotion.py`). A metric that is not defined is None with the reason beside it, never a zero.
+Belongs here: measuring given predictions. Does not belong here: scores by day and by slice (`breakdowns.py`), how sure
+a measurement is (`bootstrap.py`), and what follows from it (`promotion.py`). A metric that is not defined is None with
+the reason beside it, never a zero.
 """
 
 from collections.abc import Callable, Mapping

@@ -12,7 +12,7 @@ import polars as pl
 from assets.code_version import code_version
 from assets.contracts import UseCase
 from assets.stages.common import asset_facts, asset_key, commit_of, preview, table_name
-from assets.stages.evaluation_report import Verdict
+from assets.stages.contest import Verdict
 from resources.lake import Lake
 from resources.registry import MlflowModelRegistry, ModelVersion
 

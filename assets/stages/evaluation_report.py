@@ -1,39 +1,26 @@
 """`evaluation_report`: candidates, champion and naive baselines on the same frozen, unseen rows, and the verdict.
 
-Belongs here: gathering contenders and rows, and where the report goes. Does not belong here: measuring and deciding
-(`assets/logic`), wording (`assets/reports/evaluation.py`), and acting on the verdict (`champion.py`).
+Belongs here: the asset, its checks, and where the report goes. Does not belong here: the contest itself (`contest.py`, deciding
+in `assets/logic`), wording (`assets/reports/evaluation.py`), and acting on the verdict (`champion.py`).
 """
 
 import json
-import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
-from pathlib import Path
 
 import dagster as dg
-import numpy as np
-import polars as pl
 
-from assets.code_version import code_version, git_commit
+from assets.code_version import code_version
 from assets.contracts import UseCase
-from assets.logic.baselines import fit_baselines
-from assets.logic.contenders import Contender, UnseenRows
-from assets.logic.evaluation import Evaluation, Explanation, evaluate
+from assets.logic.evaluation import Evaluation
 from assets.logic.promotion_rules import RuleOutcome
 from assets.logic.splits import TrainingManifest
 from assets.reports.evaluation import render_html, to_json, to_markdown
-from assets.stages.candidates import FINGERPRINT_TAG, TRAINED_THROUGH_TAG
 from assets.stages.common import asset_facts, asset_key
-from assets.stages.training_set import as_rows, labelled_rows
-from assets.trainers.base import Model
-from assets.trainers.families import load_model
+from assets.stages.contest import Contest, Verdict
 from resources.lake import Lake
 from resources.registry import MlflowModelRegistry, ModelVersion
 from resources.reports import Reports
 
-EXPLAINED_ROWS = 1_000
-"""Rows whose predictions are explained in the report; integrated gradients take 2 ms a row."""
 LOGIC = ("evaluation", "contenders", "metrics", "bootstrap", "baselines", "promotion", "promotion_rules")
 RULES = {
     "enough_rows": "The test window holds enough labelled rows.",
@@ -47,23 +34,6 @@ RULES = {
     "differs_from_champion": "Not the champion made once more.",
 }
 """Rules of promotion, one asset check each; the names are those of `assets/logic/promotion_rules.py`."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Verdict:
-    """What the evaluation hands on: the winner, if one was promoted, over the champion it was compared with.
-
-    Attributes:
-        evaluation_id: The Dagster run and the training set it judged.
-        best: The challenger the reasons are about; None if none could be scored.
-    """
-
-    evaluation_id: str
-    winner: ModelVersion | None
-    champion: ModelVersion | None
-    best: ModelVersion | None
-    reasons: tuple[str, ...]
-    training_set: str
 
 
 def build_evaluation_report(use_case: UseCase) -> dg.AssetsDefinition:
@@ -82,6 +52,7 @@ def build_evaluation_report(use_case: UseCase) -> dg.AssetsDefinition:
         "calibration, what moved the predictions, and the verdict, rule by rule.",
         code_version=code_version(
             __name__,
+            "assets.stages.contest",
             *(f"assets.logic.{name}" for name in LOGIC),
             values=(use_case.promotion, use_case.slices, use_case.baseline_by),
         ),
@@ -95,10 +66,10 @@ def build_evaluation_report(use_case: UseCase) -> dg.AssetsDefinition:
         reports: Reports,
         **candidates: ModelVersion,
     ) -> Iterator[dg.MaterializeResult[Verdict]]:
-        field = Field.gather(use_case, training_set, candidates, lake, registry)
-        context.log.info(f"judging {len(candidates)} candidates on {len(field.rows.label):,} unseen rows")
-        evaluation = field.evaluated(context.run.run_id)
-        verdict = field.verdict(evaluation, f"{context.run.run_id}/{training_set.id[:16]}")
+        contest = Contest.gather(use_case, training_set, candidates, lake, registry)
+        context.log.info(f"judging {len(candidates)} candidates on {len(contest.rows.label):,} unseen rows")
+        evaluation = contest.evaluated(context.run.run_id)
+        verdict = contest.verdict(evaluation, f"{context.run.run_id}/{training_set.id[:16]}")
         html = render_html(evaluation)
         content = json.dumps(to_json(evaluation), indent=2, allow_nan=False)
         stamp = evaluation.created_at.strftime("%Y-%m-%dT%H-%M-%SZ")
@@ -122,128 +93,6 @@ def build_evaluation_report(use_case: UseCase) -> dg.AssetsDefinition:
         )
 
     return evaluation_report
-
-
-@dataclass(frozen=True, kw_only=True)
-class Field:
-    """The contenders, what they are judged on, and the loaded models behind them."""
-
-    use_case: UseCase
-    manifest: TrainingManifest
-    features: pl.DataFrame
-    rows: UnseenRows
-    challengers: Mapping[str, tuple[Contender, ModelVersion, Model]]
-    champion: tuple[Contender, ModelVersion] | None
-    baselines: tuple[Contender, ...]
-
-    @classmethod
-    def gather(
-        cls,
-        use_case: UseCase,
-        manifest: TrainingManifest,
-        candidates: Mapping[str, ModelVersion],
-        lake: Lake,
-        registry: MlflowModelRegistry,
-    ) -> "Field":
-        """Load every contender and have it predict the test window."""
-        test = labelled_rows(use_case, lake, manifest, "test")
-        train = labelled_rows(use_case, lake, manifest, "train")
-        rows = as_rows(use_case, test)
-        challengers = {
-            family: (_contender(family, version, registry, model, rows.features), version, model)
-            for family, version in candidates.items()
-            for model in [_load(version, registry)]
-        }
-        live = registry.champion(use_case.name)
-        baselines = fit_baselines(train, train[use_case.target.name].to_numpy(), by=use_case.baseline_by)
-        return cls(
-            use_case=use_case,
-            manifest=manifest,
-            features=rows.features,
-            rows=UnseenRows(label=rows.label, day=rows.day, slices=test.select(use_case.slices)),
-            challengers=challengers,
-            champion=None
-            if live is None
-            else (_contender("champion", live, registry, _load(live, registry), rows.features), live),
-            baselines=tuple(
-                Contender(name=name, prediction=baseline.predict(test), title=baseline.title)
-                for name, baseline in baselines.items()
-            ),
-        )
-
-    def evaluated(self, run_id: str) -> Evaluation:
-        """The evaluation, with an explanation of the model it is about."""
-        manifest, use_case = self.manifest, self.use_case
-        evaluation = evaluate(
-            [contender for contender, _, _ in self.challengers.values()],
-            self.champion[0] if self.champion else None,
-            self.baselines,
-            self.rows,
-            use_case=use_case.name,
-            question=use_case.description,
-            task=use_case.task,
-            test=manifest.windows.test,
-            policy=use_case.promotion,
-            seed=manifest.seed,
-            created_at=datetime.now(UTC),
-            basis=_basis(manifest, run_id),
-        )
-        best = evaluation.decision.model
-        return evaluation if best is None else replace(evaluation, explanation=self._explained(best))
-
-    def verdict(self, evaluation: Evaluation, evaluation_id: str) -> Verdict:
-        """The decision with exact versions instead of names."""
-        decision = evaluation.decision
-        best = self.challengers[decision.model][1] if decision.model else None
-        return Verdict(
-            evaluation_id=evaluation_id,
-            winner=best if decision.promoted else None,
-            champion=self.champion[1] if self.champion else None,
-            best=best,
-            reasons=decision.reasons,
-            training_set=self.manifest.id,
-        )
-
-    def _explained(self, name: str) -> Explanation:
-        random = np.random.default_rng(self.manifest.seed)
-        count = min(EXPLAINED_ROWS, len(self.features))
-        sample = self.features[np.sort(random.choice(len(self.features), size=count, replace=False))]
-        return Explanation(model=name, contributions=self.challengers[name][2].explain(sample), features=sample)
-
-
-def _load(version: ModelVersion, registry: MlflowModelRegistry) -> Model:
-    with tempfile.TemporaryDirectory() as room:
-        return load_model(registry.download(version, Path(room)))
-
-
-def _contender(
-    name: str, version: ModelVersion, registry: MlflowModelRegistry, model: Model, features: pl.DataFrame
-) -> Contender:
-    tags = registry.tags(version)
-    through = tags.get(TRAINED_THROUGH_TAG)
-    return Contender(
-        name=name,
-        prediction=model.predict(features),
-        version=str(version),
-        fingerprint=tags.get(FINGERPRINT_TAG),
-        trained_through=None if through is None else date.fromisoformat(through),
-        title=f"the champion ({version.family.replace('_', ' ')})" if name == "champion" else None,
-    )
-
-
-def _basis(manifest: TrainingManifest, run_id: str) -> dict[str, str]:
-    tables = ", ".join(f"{table} v{number}" for table, number in manifest.tables.items())
-    return {
-        "Training days": str(manifest.windows.train),
-        "Validation days": str(manifest.windows.validation),
-        "Test days": str(manifest.windows.test),
-        "Table versions": tables,
-        "Training set": manifest.id[:16],
-        "Feature code": manifest.code_version,
-        "Commit": git_commit(),
-        "Seed": str(manifest.seed),
-        "Dagster run": run_id,
-    }
 
 
 def _scores(evaluation: Evaluation) -> dict[str, float]:

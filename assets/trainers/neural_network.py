@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 WEIGHTS_FILE: Final = "weights.safetensors"
 _LARGEST_DEVIATION: Final = 5.0
-"""Standardised numbers are cut here: a storm beyond all training must not carry the score out of its known range."""
+"""Standardised numbers are cut here: a value beyond all training must not carry the score out of its known range."""
 
 
 _DEFAULTS: Final[Parameters] = {

@@ -1,7 +1,8 @@
 """What the models see of a flight, two hours before it is to leave.
 
-Belongs here: the list of features, and those of the schedule, the plane and the weather. Does not belong here: what
-earlier flights tell (`history_features.py`), and any look at other rows that does not go through `History`.
+Belongs here: the list of features, and those of the schedule and the weather. Does not belong here: what earlier
+flights tell (`history_features.py`), the aircraft (`aircraft_features.py`), and any look at other rows that does not go
+through `History`.
 
 The same function runs for training, batch scoring and the endpoint, and needs only what a caller knows.
 """
@@ -15,8 +16,9 @@ import polars as pl
 
 from assets.contracts import PREDICTION_TIME, Feature
 from assets.logic.point_in_time import History
-from pipelines.flight_delays import history_features
-from pipelines.flight_delays.history_features import minutes, numeric_frame
+from pipelines.flight_delays import aircraft_features, history_features
+from pipelines.flight_delays.aircraft_features import minutes
+from pipelines.flight_delays.history_features import numeric_frame
 
 NEW_YORK: Final = "America/New_York"
 LOOKBACK: Final = timedelta(days=30)
@@ -109,13 +111,6 @@ SCHEDULE: Final = (
         description="Flights scheduled from the same airport in the same local clock hour",
     ),
 )
-PLANE: Final = (
-    Feature(name="plane_age_years", kind="numeric", group="plane", description="Years since the aircraft was made"),
-    Feature(name="plane_seats", kind="numeric", group="plane", description="Number of seats"),
-    Feature(name="plane_engines", kind="numeric", group="plane", description="Number of engines"),
-    Feature(name="plane_manufacturer", kind="categorical", group="plane", description="Manufacturer of the aircraft"),
-    Feature(name="plane_model", kind="categorical", group="plane", description="Model of the aircraft"),
-)
 FEATURES: Final[tuple[Feature, ...]] = (
     *SCHEDULE,
     *(Feature(name=n, kind="numeric", group="weather", description=f"{d}, as known") for n, d in WEATHER.items()),
@@ -124,7 +119,7 @@ FEATURES: Final[tuple[Feature, ...]] = (
     ),
     Feature(name="weather_age_h", kind="numeric", group="weather", description="Hours since that weather was observed"),
     *history_features.declared(),
-    *PLANE,
+    *aircraft_features.declared(),
 )
 
 
@@ -150,8 +145,8 @@ def build_features(spine: pl.DataFrame, history: History) -> pl.DataFrame:
         _congestion(asked, history),
         _holidays(asked["service_date"]),
         _weather(asked, history),
-        _plane(asked, history),
         history_features.values(asked, history),
+        aircraft_features.values(asked, history),
     ]
     features = pl.concat(blocks, how="horizontal").select(f.name for f in FEATURES if f.name not in spine.columns)
     return pl.concat([spine, features], how="horizontal")
@@ -251,17 +246,4 @@ def _weather(asked: pl.DataFrame, history: History) -> pl.DataFrame:
         *WEATHER,
         precip_in_6h=pl.when(rain["count"] > 0).then(rain["hundredths"] / 100),
         weather_age_h=age.dt.total_seconds() / 3600,
-    )
-
-
-def _plane(asked: pl.DataFrame, history: History) -> pl.DataFrame:
-    """What the register says of the aircraft; null if it is not listed, or not known yet which one flies."""
-    columns = ["manufactured_year", "seats", "engines", "manufacturer", "model"]
-    plane = history.latest(asked, table="planes", by=["tailnum"], columns=columns)
-    return plane.select(
-        plane_age_years=(asked["service_date"].dt.year() - pl.col("manufactured_year")).cast(pl.Float64),
-        plane_seats=pl.col("seats").cast(pl.Float64),
-        plane_engines=pl.col("engines").cast(pl.Float64),
-        plane_manufacturer="manufacturer",
-        plane_model="model",
     )

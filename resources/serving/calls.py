@@ -68,19 +68,19 @@ class Connection:
         return answer
 
 
-def bodies(rows: pl.DataFrame) -> Iterator[bytes]:
+def bodies(rows: pl.DataFrame, purpose: str | None = None) -> Iterator[bytes]:
     """Inference requests for the rows in their order, each small enough to be taken."""
     for chunk in rows.iter_slices(MAX_ROWS):
-        body = _body(chunk)
+        body = _body(chunk, purpose)
         if len(body) > MAX_BYTES and len(chunk) > 1:
             half = len(chunk) // 2
-            yield from bodies(chunk[:half])
-            yield from bodies(chunk[half:])
+            yield from bodies(chunk[:half], purpose)
+            yield from bodies(chunk[half:], purpose)
         else:
             yield body
 
 
-def _body(rows: pl.DataFrame) -> bytes:
+def _body(rows: pl.DataFrame, purpose: str | None) -> bytes:
     tensors = [
         {
             "name": name,
@@ -92,4 +92,5 @@ def _body(rows: pl.DataFrame) -> bytes:
         for column in rows
         for name, dtype in [(column.name, column.dtype)]
     ]
-    return orjson.dumps({"inputs": tensors}, option=orjson.OPT_UTC_Z)
+    request = {"inputs": tensors} | ({} if purpose is None else {"parameters": {"purpose": purpose}})
+    return orjson.dumps(request, option=orjson.OPT_UTC_Z)

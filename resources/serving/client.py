@@ -24,6 +24,8 @@ from resources.serving.target import StateFolder, Target
 PROCESS: Final = "endpoint"
 """Name of the server's pid file and log."""
 PORT_VARIABLE: Final = "THROUGHLINE_ENDPOINT_PORT"
+SMOKE_TEST: Final = "smoke_test"
+"""What the log says of requests made here: they are no predictions anybody acts on."""
 START_S: Final = 60.0
 POLL_S: Final = 0.1
 
@@ -89,15 +91,13 @@ class Endpoint(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster's 
             if described["server"]["code_is_current"]:
                 return
             processes.stop(PROCESS, home=Path(self.home))
-        started = self._start(use_case, path)
-        live = f"http://{self.host}:{self.port}/v2/health/live"
+        was_there = processes.status(PROCESS, home=Path(self.home)).is_running
         try:
-            processes.wait_until_healthy(live, timeout=timeout, is_alive=lambda: self._runs(started.pid))
-        except processes.ProcessError as error:
-            said = processes.last_line(started.log)
-            raise EndpointError(
-                f"the endpoint did not start: {error}; its log {started.log} ends with: {said}"
-            ) from error
+            self._come_up(use_case, path, timeout)
+        except EndpointError:
+            if not was_there:
+                raise
+            self._come_up(use_case, path, timeout)  # what was there was just ending, and never listened again
         self._require_ours(use_case)
 
     def deploy(
@@ -154,7 +154,7 @@ class Endpoint(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster's 
         """
         scores = []
         with Connection(self.host, self.port) as connection:
-            for body in bodies(rows):
+            for body in bodies(rows, SMOKE_TEST):
                 answer = connection.post(f"/v2/models/{use_case}/infer", body)
                 scores += answer["outputs"][0]["data"]
         return np.array(scores, dtype=np.float64)
@@ -167,7 +167,7 @@ class Endpoint(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster's 
             rows: What to ask, in turn; inputs or features, shape (n >= 1, fields).
             calls: How many requests count.
         """
-        asked = [body for row in range(min(len(rows), calls)) for body in bodies(rows[row])]
+        asked = [body for row in range(min(len(rows), calls)) for body in bodies(rows[row], SMOKE_TEST)]
         took = []
         with Connection(self.host, self.port) as connection:
             for call in range(-5, calls):
@@ -189,6 +189,15 @@ class Endpoint(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster's 
         if not use_case.isidentifier():
             raise EndpointError(f"{use_case!r} cannot be the name of a use case")
         return StateFolder(Path(self.state_root) / use_case)
+
+    def _come_up(self, use_case: str, path: str, timeout: float) -> None:
+        started = self._start(use_case, path)
+        live = f"http://{self.host}:{self.port}/v2/health/live"
+        try:
+            processes.wait_until_healthy(live, timeout=timeout, is_alive=lambda: self._runs(started.pid))
+        except processes.ProcessError as error:
+            said = processes.last_line(started.log)
+            raise EndpointError(f"the endpoint did not start: {error}; its log {started.log} ends with: {said}") from error
 
     def _start(self, use_case: str, path: str) -> processes.ProcessStatus:
         command = [sys.executable, "-m", "pipelines.serve", "--use-case", path]

@@ -55,6 +55,7 @@ class Entry:
             "prediction_id": self.answer.id,
             "row": row,
             "request_id": self.request_id,
+            "purpose": self.question.purpose,
             "version": self.answer.version,
             "latency_ms": round(self.latency_s * 1e3, 3),
             "prediction_time": None if times is None else times[row],

@@ -38,7 +38,7 @@ class Metrics:
             buckets=LATENCY_BUCKETS_S,
             registry=registry,
         )
-        self.in_flight = Gauge("throughline_requests_in_flight", "Requests under way.", registry=registry)
+        self.in_progress = Gauge("throughline_requests_in_progress", "Requests under way.", registry=registry)
         self.rows = Counter("throughline_rows", "Rows scored, by model version.", ["version"], registry=registry)
         self.live = Gauge(
             "throughline_live_version",

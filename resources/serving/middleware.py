@@ -51,7 +51,7 @@ class Observe:
                 message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
             await send(message)
 
-        with self._metrics.in_flight.track_inprogress():
+        with self._metrics.in_progress.track_inprogress():
             try:
                 await self._app(scope, receive, observed)
             except ClientDisconnect:

@@ -32,6 +32,7 @@ _OWN: Final = {
     pl.Boolean(): "BOOL",
 }
 INFER_KEYS: Final = ("id", "parameters", "inputs", "outputs")
+MAX_WORD: Final = 100
 MLFLOW_KEYS: Final = ("dataframe_split", "dataframe_records", "inputs")
 
 
@@ -71,9 +72,10 @@ def parse_infer(body: bytes, signature: Signature) -> Question:
             f"{unknown[0]!r} is not part of an inference request; allowed: {list(INFER_KEYS)}", field=unknown[0]
         )
     _check_wanted(request.get("outputs"), signature)
-    request_id = request.get("id")
-    if request_id is not None and not (isinstance(request_id, str) and len(request_id) <= 100):
-        raise RequestError("'id' must be text of at most 100 characters", field="id")
+    parameters = request.get("parameters") or {}
+    if not isinstance(parameters, dict) or not set(parameters) <= {"purpose"}:
+        raise RequestError("'parameters' may only hold 'purpose'", field="parameters")
+    request_id, purpose = _word(request, "id"), _word(parameters, "purpose")
     tensors = request.get("inputs")
     if not isinstance(tensors, list) or not tensors:
         raise RequestError(
@@ -88,7 +90,7 @@ def parse_infer(body: bytes, signature: Signature) -> Question:
             raise RequestError(f"{name!r} stands twice", field=name)
         columns[name] = data
     _same_length(columns)
-    return question(columns, signature, request_id)
+    return question(columns, signature, request_id=request_id, purpose=purpose)
 
 
 def parse_invocations(body: bytes, signature: Signature) -> Question:
@@ -154,6 +156,13 @@ def _object(body: bytes) -> Mapping[str, Any]:
     if not isinstance(request, dict):
         raise RequestError("the body must be a JSON object")
     return request
+
+
+def _word(holder: Mapping[str, Any], key: str) -> str | None:
+    value = holder.get(key)
+    if value is None or (isinstance(value, str) and len(value) <= MAX_WORD):
+        return value
+    raise RequestError(f"{key!r} must be text of at most {MAX_WORD} characters", field=key)
 
 
 def _check_wanted(outputs: object, signature: Signature) -> None:

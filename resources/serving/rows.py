@@ -50,20 +50,29 @@ class Question:
         kind: What the rows hold: what a caller knows, or every feature.
         rows: Exactly the input fields or the feature fields, in declared order and type, shape (n >= 1, fields).
         id: What the caller calls this request.
+        purpose: Why it is asked, if not for its own sake: the log then tells a smoke test from the real thing.
     """
 
     kind: RowKind
     rows: pl.DataFrame
     id: str | None = None
+    purpose: str | None = None
 
 
-def question(columns: Mapping[str, Sequence[Any]], signature: Signature, request_id: str | None = None) -> Question:
+def question(
+    columns: Mapping[str, Sequence[Any]],
+    signature: Signature,
+    *,
+    request_id: str | None = None,
+    purpose: str | None = None,
+) -> Question:
     """Typed rows of either kind; which one, the columns decide.
 
     Args:
         columns: JSON values by field name, all of the same length.
         signature: What may be asked with.
         request_id: What the caller calls this request.
+        purpose: Why it is asked, if not for its own sake.
 
     Raises:
         RequestError: Naming the first field that is unknown, missing, of the other kind or holds a wrong value.
@@ -74,7 +83,7 @@ def question(columns: Mapping[str, Sequence[Any]], signature: Signature, request
     refuse_too_many(length)
     kind, fields = _kind(columns, signature)
     series = [_series(f, columns[f.name] if f.name in columns else [None] * length) for f in fields]
-    return Question(kind=kind, rows=pl.DataFrame(series), id=request_id)
+    return Question(kind=kind, rows=pl.DataFrame(series), id=request_id, purpose=purpose)
 
 
 def refuse_too_many(rows: int) -> None:

@@ -126,7 +126,7 @@ def test_mlflow_formats_are_answered_alike(live: Endpoint, body: object) -> None
     assert call(f"{server_root(live)}/invocations", body).json == {"predictions": expected}
 
 
-def named(name: str, **changed: Any) -> dict[str, Any]:
+def named(name: str, **changed: object) -> dict[str, Any]:
     """The usual request with one tensor changed."""
     request = tensors()
     request["inputs"] = [t | changed if t["name"] == name else t for t in request["inputs"]]
@@ -165,6 +165,8 @@ REFUSED: dict[str, tuple[object, str | None]] = {
     "no tensors": ({"inputs": []}, "inputs"),
     "unknown key": (tensors() | {"explain": True}, "explain"),
     "unknown output": (tensors() | {"outputs": [{"name": "score"}]}, "outputs"),
+    "unknown parameter": (tensors() | {"parameters": {"explain": True}}, "parameters"),
+    "purpose is a list": (tensors() | {"parameters": {"purpose": []}}, "purpose"),
     "id is a number": (tensors() | {"id": 5}, "id"),
     "a list": ([1, 2], None),
     "not JSON": (b"{", None),
@@ -301,13 +303,15 @@ def test_metrics_count_requests_rows_and_errors(live: Endpoint) -> None:
         'throughline_live_version{family="catboost",use_case="parcels",version="3"}': 0,
     }
     before = {name: metric(name) for name in names}
-    infer(live), infer(live, b"{"), infer(live, tensors(shop=CURSED)), call(f"{server_root(live)}/nothing/{time.time()}")
+    for body in (tensors(), b"{", tensors(shop=CURSED)):
+        infer(live, body)
+    call(f"{server_root(live)}/nothing/{time.time()}")
     assert {name: metric(name) - before[name] for name in names} == names
     assert before['throughline_live_version{family="catboost",use_case="parcels",version="3"}'] == 1
 
 
 def test_every_answer_is_logged_with_what_led_to_it(live: Endpoint) -> None:
-    answer = infer(live).json
+    answer = infer(live, tensors() | {"parameters": {"purpose": "rehearsal"}}).json
     for _ in range(200):
         files = (Path(live.state_root) / "parcels" / "log").glob("*.jsonl")
         lines = [json.loads(line) for file in files for line in file.read_text(encoding="utf-8").splitlines()]
@@ -317,6 +321,7 @@ def test_every_answer_is_logged_with_what_led_to_it(live: Endpoint) -> None:
     assert len(found) == 1
     assert found[0]["inputs"] == INPUTS | {"due_at": "2020-02-10T14:00:00+00:00"}
     assert (found[0]["version"], found[0]["score"]) == (3, answer["outputs"][0]["data"][0])
+    assert found[0]["purpose"] == "rehearsal"
     assert [*found[0]["features"]] == TOY.feature_names
     assert found[0]["latency_ms"] > 0
 
@@ -371,7 +376,7 @@ def spoilt(model: Path, folder: Path, **changed: object) -> Path:
 
 def test_a_version_that_fails_to_load_leaves_the_live_one(own: Endpoint, model: Path, tmp_path: Path) -> None:
     own.deploy("parcels", 3, model, online())
-    with pytest.raises(EndpointError, match="version 4 did not go live: .*no model family 'tarot'"):
+    with pytest.raises(EndpointError, match=r"version 4 did not go live: .*no model family 'tarot'"):
         own.deploy("parcels", 4, spoilt(model, tmp_path / "4", family="tarot"), online())
     assert own.live_version("parcels") == 3
     assert infer(own).json["model_version"] == "3"
@@ -380,14 +385,14 @@ def test_a_version_that_fails_to_load_leaves_the_live_one(own: Endpoint, model: 
 
 def test_a_version_without_usable_scores_does_not_go_live(own: Endpoint, model: Path, tmp_path: Path) -> None:
     nonsense = spoilt(model, tmp_path / "5", calibrator={"slope": float("nan"), "intercept": 0.0})
-    with pytest.raises(EndpointError, match="version 5 did not go live: .*not one probability each"):
+    with pytest.raises(EndpointError, match=r"version 5 did not go live: .*not one probability each"):
         own.deploy("parcels", 5, nonsense, online())
     described = call(own.url("parcels")).json
     assert (described["live"], described["failure"]["version"]) == (None, 5)
 
 
 def test_history_that_the_features_need_is_missed_before_going_live(own: Endpoint, model: Path) -> None:
-    with pytest.raises(EndpointError, match="version 3 did not go live: .*no snapshot of 'parcels'"):
+    with pytest.raises(EndpointError, match=r"version 3 did not go live: .*no snapshot of 'parcels'"):
         own.deploy("parcels", 3, model, {"storms": online()["storms"]})
 
 
@@ -424,7 +429,9 @@ def test_other_machines_are_answered_only_if_that_is_meant(tmp_path: Path) -> No
     assert (ended.returncode, "say --allow-remote" in ended.stderr) == (1, True)
 
 
-@pytest.mark.parametrize("path", ["no.such.module:TOY", "tests.support.toy_use_case:NOTHING", "tests.support.toy_use_case"])
+@pytest.mark.parametrize(
+    "path", ["no.such.module:TOY", TOY_PATH.replace("TOY", "NOTHING"), TOY_PATH.removesuffix(":TOY")]
+)
 def test_a_use_case_that_is_not_there_is_named(path: str) -> None:
     with pytest.raises(EndpointError, match=f"--use-case {path}"):
         load_use_case(path)

@@ -64,7 +64,7 @@ def test_a_started_program_belongs_to_nobody_here(home: Path) -> None:
 def test_a_started_program_outlives_its_starter(home: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from resources import processes\n"
-        "processes.start_detached([sys.executable, '-c', 'import time; time.sleep(60)'], name='s', home=Path(sys.argv[1]))"
+        f"processes.start_detached({SLEEP!r}, name='s', home=Path(sys.argv[1]))"
     )
     subprocess.run([sys.executable, "-c", code, str(home)], check=True)
     assert processes.status("s", home=home).is_running
@@ -102,8 +102,10 @@ def test_stopping_ends_the_programs_it_started_too(home: Path) -> None:
 
 
 def test_a_program_that_ignores_sigterm_is_killed(home: Path) -> None:
-    stubborn = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(60)"
-    started = processes.start_detached([sys.executable, "-c", stubborn], name="stubborn", home=home)
+    deaf = (
+        "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(60)"
+    )
+    started = processes.start_detached([sys.executable, "-c", deaf], name="stubborn", home=home)
     assert eventually(lambda: "deaf" in started.log.read_text(encoding="utf-8"))
     assert processes.stop("stubborn", home=home, timeout=0.2)
     assert has_ended(started.pid)
@@ -168,8 +170,7 @@ def test_waiting_ends_when_the_program_answers(home: Path) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    (home / "empty").mkdir()
-    command = [sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1", "--directory", str(home / "empty")]
+    command = [sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1", "--directory", str(home)]
     processes.start_detached(command, name="web", home=home, port=port)
     processes.wait_until_healthy(f"http://127.0.0.1:{port}/", timeout=30)
     assert processes.status("web", home=home).port == port

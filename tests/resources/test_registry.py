@@ -270,12 +270,15 @@ def test_addresses_lead_to_the_mlflow_ui(registry: MlflowModelRegistry, tmp_path
 
 def test_processes_that_start_together_on_a_fresh_store_all_succeed(tmp_path: Path) -> None:
     registry = registry_in(tmp_path)
-    code = (
-        "from resources.registry import MlflowModelRegistry\n"
-        f"r = MlflowModelRegistry(tracking_uri={registry.tracking_uri!r}, artifact_root={registry.artifact_root!r}, ui_url='x')\n"
-        "with r.run('together', 'one', {}) as run_id:\n"
-        "    r.log(run_id, metrics={f'm{i}': float(i) for i in range(50)})\n"
-    )
+    code = f"""
+from resources.registry import MlflowModelRegistry
+
+r = MlflowModelRegistry(
+    tracking_uri={registry.tracking_uri!r}, artifact_root={registry.artifact_root!r}, ui_url="http://127.0.0.1:5000"
+)
+with r.run("together", "one", {{}}) as run_id:
+    r.log(run_id, metrics={{f"m{{i}}": float(i) for i in range(50)}})
+"""
     processes = [subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True) for _ in range(3)]
     errors = [process.communicate()[1] for process in processes]
     assert [p.returncode for p in processes] == [0, 0, 0], errors

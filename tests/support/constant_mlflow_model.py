@@ -16,7 +16,10 @@ class Constant(PythonModel):
         self.answer = json.loads((Path(context.artifacts["model"]) / "model.json").read_text())["answer"]
 
     def predict(
-        self, context: PythonModelContext, model_input: pd.DataFrame, params: dict[str, Any] | None = None
+        self,
+        context: PythonModelContext,  # noqa: ARG002 (MLflow passes it by name)
+        model_input: pd.DataFrame,
+        params: dict[str, Any] | None = None,  # noqa: ARG002 (MLflow passes it by name)
     ) -> npt.NDArray[np.float64]:
         return np.full(len(model_input), self.answer)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from assets.logic.point_in_time import History
@@ -40,7 +41,7 @@ def save_model(folder: Path, seed: int = 1) -> Path:
     features, day = offline_features(rows).select(TOY.feature_names), rows["due_at"].dt.date().to_numpy()
     label = (rows["late_min"] >= 15).cast(pl.Int8).to_numpy()
 
-    def window(chosen: Any) -> Rows:
+    def window(chosen: npt.NDArray[np.bool_]) -> Rows:
         return Rows(features=features.filter(pl.Series(chosen)), label=label[chosen], day=day[chosen].astype("M8[D]"))
 
     cut = np.datetime64("2020-02-15")
@@ -74,7 +75,7 @@ def call(url: str, body: object = None, headers: dict[str, str] | None = None) -
             return Reply(error.code, error.read(), dict(error.headers))
 
 
-def tensors(values: dict[str, Any] | None = None, **changed: Any) -> dict[str, Any]:
+def tensors(values: dict[str, Any] | None = None, **changed: object) -> dict[str, Any]:
     """An inference request of one row; a value given by name is changed, `...` leaves the field out."""
     row = {**(INPUTS if values is None else values), **changed}
     return {

@@ -116,7 +116,8 @@ def parcels(rows: int = 3000, seed: int = 7) -> pl.DataFrame:
     weight = random.gamma(2.0, 1.5, rows).round(3)
     late = (random.normal(0, 20, rows) + 10 * (shops == "north") + 3 * weight).round().astype(np.int32)
     minutes = np.sort(random.integers(0, 60 * 24 * 60, rows))
-    frame = pl.DataFrame({"shop": shops, "parcel": np.arange(rows, dtype=np.int32), "minute": minutes, "weight_kg": weight})
+    numbers = np.arange(rows, dtype=np.int32)
+    frame = pl.DataFrame({"shop": shops, "parcel": numbers, "minute": minutes, "weight_kg": weight})
     due = pl.lit(date(2020, 1, 1)).cast(pl.Datetime("us")).dt.replace_time_zone("UTC") + pl.duration(minutes="minute")
     came = pl.col("due_at") + pl.duration(minutes="late_min")
     frame = frame.with_columns(

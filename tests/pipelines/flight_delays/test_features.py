@@ -29,7 +29,7 @@ NOON = datetime(2013, 6, 12, 16, 0, tzinfo=UTC)
 Row = dict[str, Any]
 
 
-def table(source: Any, rows: list[Row]) -> pl.DataFrame:  # noqa: ANN401
+def table(source: Any, rows: list[Row]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema={name: column.dtype for name, column in source.cleaned_columns.items()})
 
 
@@ -39,7 +39,7 @@ def flight(
     delay: int | None = 0,
     arrival_delay: int | None = None,
     cancelled: bool = False,
-    **changes: Any,  # noqa: ANN401
+    **changes: Any,
 ) -> Row:
     """A flight of two hours; `delay` None: it never left, as far as anybody knows."""
     landing = scheduled + timedelta(hours=2)
@@ -166,7 +166,8 @@ def test_the_share_of_late_arrivals_counts_from_fifteen_minutes() -> None:
         flight(NOON - timedelta(hours=8), arrival_delay=15, flight=3),
     ]
     found = features_of(flight(NOON), history(landed))
-    assert found["route_arr_late_share_24h"] == 0.5
+    assert found["route_arr_late_share_7d"] == 0.5
+    assert found["carrier_destination_arr_delay_min_24h"] == 14.5
     assert found["flight_arr_late_share_7d"] is None
 
 
@@ -176,7 +177,7 @@ def test_a_diverted_flight_is_neither_late_nor_on_time() -> None:
         "arr_delay_min": None,
         "is_diverted": True,
     }
-    assert features_of(flight(NOON), history([diverted]))["origin_arr_late_share_24h"] is None
+    assert features_of(flight(NOON), history([diverted]))["origin_arr_late_share_7d"] is None
 
 
 def test_the_previous_leg_is_told_as_far_as_it_is_known() -> None:
@@ -194,7 +195,18 @@ def test_a_previous_leg_that_has_not_left_is_overdue() -> None:
     earlier = flight(NOON - timedelta(hours=3), delay=None, flight=2)
     found = features_of(flight(NOON), history([earlier]))
     assert (found["leg_has_departed"], found["leg_overdue_min"], found["leg_slack_min"]) == (0.0, 60.0, 0.0)
-    assert (found["origin_overdue"], found["origin_overdue_min"]) == (1.0, 60.0)
+    assert (found["origin_overdue"], found["origin_overdue_share"], found["origin_overdue_min"]) == (1.0, 1.0, 60.0)
+
+
+def test_a_flight_is_not_overdue_before_half_an_hour() -> None:
+    fresh = flight(NOON - timedelta(hours=2, minutes=29), delay=None, flight=2, tailnum="N2")
+    assert features_of(flight(NOON), history([fresh]))["origin_overdue"] == 0.0
+    assert features_of(flight(NOON + timedelta(minutes=1)), history([fresh]))["origin_overdue"] == 1.0
+
+
+def test_one_delay_of_a_day_counts_as_four_hours() -> None:
+    known = history([flight(NOON - timedelta(hours=30), delay=1300, flight=2)])
+    assert features_of(flight(NOON), known)["origin_dep_delay_min_24h"] == 240.0
 
 
 def test_a_cancelled_leg_is_not_overdue() -> None:

@@ -108,9 +108,9 @@ def test_without_a_server_no_version_is_live(tmp_path: Path) -> None:
 
 
 def test_a_server_that_cannot_start_is_quoted(tmp_path: Path) -> None:
-    with endpoint_in(tmp_path) as endpoint:
-        with pytest.raises(EndpointError, match=r"did not start.*--use-case no\.such\.module:TOY"):
-            endpoint.ensure_running("parcels", "no.such.module:TOY")
+    told = pytest.raises(EndpointError, match=r"did not start.*--use-case no\.such\.module:TOY")
+    with endpoint_in(tmp_path) as endpoint, told:
+        endpoint.ensure_running("parcels", "no.such.module:TOY")
 
 
 def test_a_server_whose_code_has_changed_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

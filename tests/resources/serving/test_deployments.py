@@ -40,7 +40,7 @@ class Service:
 
     use_case: str = "churn"
     description: str = "For tests."
-    signature: Signature = Signature(inputs=(), features=())
+    signature: Signature = field(default_factory=lambda: Signature(inputs=(), features=()))
     may_load: threading.Event = field(default_factory=threading.Event)
     is_loading: threading.Event = field(default_factory=threading.Event)
 
@@ -48,6 +48,7 @@ class Service:
         return True
 
     def load(self, model: Path, online: Path) -> Constant:
+        assert online.is_dir()
         text = (model / "constant").read_text(encoding="utf-8")
         if text == "0.9":
             self.is_loading.set()

@@ -63,6 +63,7 @@ def test_a_row_is_a_line_with_everything_about_it(make: Callable[[], PredictionL
         "prediction_id": "a",
         "row": 0,
         "request_id": "r",
+        "purpose": None,
         "version": 3,
         "latency_ms": 1.5,
         "prediction_time": "2026-11-21T09:00:00+00:00",
@@ -128,7 +129,12 @@ def test_a_log_that_falls_behind_drops_and_counts(
 def test_many_threads_lose_and_mix_nothing(make: Callable[[], PredictionLog], tmp_path: Path, losses: Losses) -> None:
     kept = make()
     kept.start()
-    threads = [threading.Thread(target=lambda: [kept.add(entry(3)) for _ in range(50)]) for _ in range(4)]
+
+    def add() -> None:
+        for _ in range(50):
+            kept.add(entry(3))
+
+    threads = [threading.Thread(target=add) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:

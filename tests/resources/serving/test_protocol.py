@@ -1,5 +1,6 @@
 """Requests as they travel: whatever comes in, it is either rows of the right kind or refused in so many words."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,7 +13,8 @@ from hypothesis import strategies as st
 from pipelines.serve import signature
 from resources.serving.calls import MAX_BYTES, bodies
 from resources.serving.protocol import parse_infer, parse_invocations
-from resources.serving.rows import RequestError
+from resources.serving.rows import Question, RequestError
+from resources.serving.service import Signature
 from tests.support.serving import INPUTS, tensors
 from tests.support.toy_use_case import TOY
 
@@ -26,19 +28,19 @@ CHANGES = st.dictionaries(
 )
 
 
-def parsed(parse: Any, request: object) -> pl.DataFrame | None:
+def parsed(parse: Callable[[bytes, Signature], Question], request: object) -> pl.DataFrame | None:
     """The rows, or None if the request was refused; anything else is a defect."""
     try:
         body = orjson.dumps(request, option=orjson.OPT_NON_STR_KEYS)
     except TypeError:  # an integer beyond 64 bits, a lone surrogate: not to be written by this library
         return None
     try:
-        rows: pl.DataFrame = parse(body, SIGNATURE).rows
+        return parse(body, SIGNATURE).rows
     except RequestError as error:
-        assert 400 <= error.status < 500
-        assert str(error)
-        return None
-    return rows
+        refused = error
+    assert 400 <= refused.status < 500
+    assert str(refused)
+    return None
 
 
 def well_formed(rows: pl.DataFrame) -> bool:
@@ -48,7 +50,7 @@ def well_formed(rows: pl.DataFrame) -> bool:
 
 @given(JSON)
 @settings(max_examples=200, deadline=None, derandomize=True)
-def test_any_json_is_rows_or_refused(request: Any) -> None:
+def test_any_json_is_rows_or_refused(request: object) -> None:
     for parse in (parse_infer, parse_invocations):
         rows = parsed(parse, request)
         assert rows is None or well_formed(rows)
@@ -67,7 +69,7 @@ def test_any_change_of_a_good_request_is_rows_or_refused(changes: dict[str, Any]
 
 @given(st.integers(0, 3), JSON)
 @settings(max_examples=200, deadline=None, derandomize=True)
-def test_any_part_of_a_tensor_may_be_nonsense(tensor: int, part: Any) -> None:
+def test_any_part_of_a_tensor_may_be_nonsense(tensor: int, part: object) -> None:
     for key in ("name", "shape", "datatype", "data"):
         request = tensors()
         request["inputs"][tensor][key] = part

@@ -66,7 +66,7 @@ def test_a_killed_write_leaves_the_old_target(folder: StateFolder) -> None:
 def test_a_file_that_holds_no_target_is_named(folder: StateFolder, content: str) -> None:
     folder.root.mkdir()
     (folder.root / "target.json").write_text(content, encoding="utf-8")
-    with pytest.raises(EndpointError, match="materialise the endpoint again|do not agree"):
+    with pytest.raises(EndpointError, match=r"materialise the endpoint again|do not agree"):
         folder.target()
 
 

@@ -1,0 +1,67 @@
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from assets.trainers.base import Fit, Rows, TrainingData
+from assets.trainers.mlflow_signature import MODEL_ARTIFACT, MODEL_CODE, requirements_of, signature_of, to_mlflow
+
+
+@pytest.fixture
+def tracking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """MLflow on a SQLite file of its own, with unpickling forbidden as it is in the serving process."""
+    import mlflow
+
+    monkeypatch.setenv("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
+    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
+    before = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    mlflow.set_experiment(experiment_id=mlflow.create_experiment("e", artifact_location=(tmp_path / "a").as_uri()))
+    yield
+    mlflow.set_tracking_uri(before)
+
+
+@pytest.mark.usefixtures("tracking")
+def test_a_logged_model_answers_through_mlflow_what_it_answers_itself(
+    fit_of: Callable[[str], Fit], data: TrainingData, unseen: Rows, tmp_path: Path
+) -> None:
+    import mlflow
+
+    for family in ("logistic_regression", "catboost", "neural_network"):
+        folder = tmp_path / family
+        folder.mkdir()
+        model = fit_of(family).model
+        model.save(folder)
+        with mlflow.start_run():
+            logged = mlflow.pyfunc.log_model(
+                name="model",
+                python_model=str(MODEL_CODE),
+                artifacts={MODEL_ARTIFACT: str(folder)},
+                signature=signature_of(data.features),
+                pip_requirements=requirements_of(folder),
+            )
+        loaded = mlflow.pyfunc.load_model(logged.model_uri)
+        answered = loaded.predict(to_mlflow(unseen.features, data.features))
+        np.testing.assert_allclose(answered, model.predict(unseen.features), rtol=0, atol=1e-12)
+
+
+def test_the_signature_lets_integers_be_missing(data: TrainingData) -> None:
+    kinds = {column.name: column.type.name for column in signature_of(data.features).inputs}
+    assert kinds == {"load": "double", "age": "double", "colour": "string", "site": "string"}
+
+
+def test_the_frame_for_mlflow_has_the_declared_columns_with_none_for_a_missing_category(data: TrainingData) -> None:
+    frame = pl.DataFrame({"site": ["n"], "colour": [None], "age": [3], "load": [None]})
+    converted = to_mlflow(frame, data.features)
+    assert list(converted.columns) == ["load", "colour", "age", "site"]
+    assert converted["colour"].tolist() == [None]
+    assert converted["age"].tolist() == [3.0]
+
+
+def test_requirements_name_versions_that_a_package_index_has(fit_of: Callable[[str], Fit], tmp_path: Path) -> None:
+    fit_of("neural_network").model.save(tmp_path)
+    required = requirements_of(tmp_path)
+    assert {line.partition("==")[0] for line in required} == {"numpy", "polars", "safetensors", "torch"}
+    assert not any("+" in line for line in required)
