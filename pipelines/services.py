@@ -76,6 +76,7 @@ def prepare_environment(settings: Settings) -> None:
         "DAGSTER_DISABLE_TELEMETRY": "1",
         "DO_NOT_TRACK": "true",  # Evidently takes any value, MLflow only this one
         "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_LOGGING_LEVEL": "WARNING",
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # its job runner is 7 processes and 1.4 GB
     }
 

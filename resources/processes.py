@@ -133,17 +133,17 @@ def stop(name: str, *, home: Path, timeout: float = 15.0) -> bool:
                 children = process.children(recursive=True)
             _end([process], timeout)
             _end(children, timeout=3.0)
-        _pid_file(name, home).unlink(missing_ok=True)
+        (home / "run" / f"{name}.json").unlink(missing_ok=True)
         return process is not None
 
 
 def status(name: str, *, home: Path) -> ProcessStatus:
     """Whether the program that was started under `name` runs, and where its log is."""
-    process = _find(name, home)
-    log = home / "logs" / f"{name}.log"
+    process, log = _find(name, home), home / "logs" / f"{name}.log"
     if process is None:
         return ProcessStatus(name=name, pid=None, port=None, log=log)
-    return ProcessStatus(name=name, pid=process.pid, port=_recalled(name, home)["port"], log=log)
+    port = _recalled(name, home)["port"]
+    return ProcessStatus(name=name, pid=process.pid, port=None if port is None else int(port), log=log)
 
 
 def wait_until_healthy(url: str, *, timeout: float, is_alive: Callable[[], bool] = lambda: True) -> None:
@@ -185,8 +185,9 @@ def last_line(log: Path) -> str:
 
 
 def _unhealthy(url: str) -> str | None:
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy cannot reach our loopback
     try:
-        with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310  # loopback
+        with direct.open(url, timeout=5) as answer:
             return None if answer.status == 200 else f"it answered {answer.status}"
     except (OSError, urllib.error.URLError) as error:
         return str(error)
@@ -201,10 +202,6 @@ def _locked(name: str, home: Path) -> Iterator[None]:
         yield
 
 
-def _pid_file(name: str, home: Path) -> Path:
-    return home / "run" / f"{name}.json"
-
-
 def _remember(name: str, home: Path, pid: int, port: int | None) -> None:
     try:
         started_at = psutil.Process(pid).create_time()
@@ -214,19 +211,19 @@ def _remember(name: str, home: Path, pid: int, port: int | None) -> None:
     ObjectStore(str(home / "run")).write(f"{name}.json", content.encode())
 
 
-def _recalled(name: str, home: Path) -> dict[str, int | None]:
-    """What the pid file says: `pid`, `started_at` (seconds since 1970) and `port`."""
-    found: dict[str, int | None] = json.loads(_pid_file(name, home).read_text(encoding="utf-8"))
+def _recalled(name: str, home: Path) -> dict[str, float | None]:
+    """What the pid file says: `pid`, `started_at` (seconds since 1970) and `port`; empty if there is none."""
+    path = home / "run" / f"{name}.json"
+    found: dict[str, float | None] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     return found
 
 
 def _find(name: str, home: Path) -> psutil.Process | None:
     """The live process that was started under `name`."""
-    if not _pid_file(name, home).is_file():
+    if not (recalled := _recalled(name, home)):
         return None
-    recalled = _recalled(name, home)
     try:
-        process = psutil.Process(recalled["pid"])
+        process = psutil.Process(int(recalled["pid"] or 0))
         is_ours = abs(process.create_time() - (recalled["started_at"] or 0)) < START_TOLERANCE_S
         return process if is_ours and _is_alive(process) else None
     except psutil.NoSuchProcess:

@@ -5,13 +5,15 @@ Belongs here: the comparison. Does not belong here: what is done about a differe
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from typing import TypeAlias, TypedDict
+from typing import Final, TypeAlias, TypedDict
 
 import numpy as np
 import polars as pl
 
 from assets.logic.point_in_time import ASKED_AT, History
 
+AHEAD: Final = timedelta(days=2)
+"""What is scheduled further ahead is cut off too: it has not landed yet when a single day is built."""
 BuildFeatures: TypeAlias = Callable[[pl.DataFrame, History], pl.DataFrame]
 
 
@@ -47,8 +49,8 @@ def differing_features(
     """Values of a sample of rows that change when the row is asked at its own time, alone, without the future.
 
     Each sampled row is rebuilt as a spine of one row from `history.cut(P, since=P - lookback)`: nothing that became
-    known later, nothing older than the declared lookback, no neighbour in the spine. So a difference is a look into
-    the future, at other rows of the spine, or further back than declared.
+    known later, nothing older than the declared lookback, no schedule more than two days ahead, no neighbour in the
+    spine. So a difference is a look into the future, at other rows of the spine, or further back than declared.
 
     Args:
         spine: What `build_features` is given, shape (n, any), with `prediction_time` (UTC).
@@ -75,7 +77,8 @@ def differing_features(
     for row in rows.tolist():
         asked = spine[row : row + 1]
         at = asked[ASKED_AT].item()
-        rebuilt = build_features(asked, history.cut(at, since=at - lookback)).select(feature_names)
+        known = history.cut(at, since=at - lookback, until=at + AHEAD)
+        rebuilt = build_features(asked, known).select(feature_names)
         offline = features[row : row + 1].select(feature_names)
         differences += [
             Difference(

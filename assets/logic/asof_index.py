@@ -64,17 +64,26 @@ class GroupCodes:
 
 
 class Timeline:
-    """The distinct instants of a time column, and which of them each row has; one serves all groupings of a table.
-
-    Steps instead of microseconds: code x microseconds overflows int64 for years of data and 100,000 groups.
+    """The rows of a table in order of a time column; one serves all groupings of the table.
 
     Attributes:
-        instants: Distinct instants, ascending, microseconds.
-        steps: Number of the instant of each row, shape (n,).
+        rows: Row numbers in order of their instants, shape (n,).
+        instants: The distinct instants, ascending, microseconds.
+        steps: Number of the distinct instant of each of `rows`, shape (n,).
     """
 
-    def __init__(self, instants: Integers) -> None:
-        self.instants, self.steps = np.unique(instants, return_inverse=True)
+    def __init__(self, instants: Integers, ranks: Integers | None = None) -> None:
+        """Sort once.
+
+        Args:
+            instants: When each row counts from, shape (n,), microseconds.
+            ranks: What comes first of rows with the same instant, shape (n,); by default any.
+        """
+        self.rows = np.argsort(instants) if ranks is None else np.lexsort((ranks, instants))
+        in_order = instants[self.rows]
+        is_new = np.diff(in_order, prepend=in_order[:1] - 1) > 0
+        self.instants = in_order[is_new]
+        self.steps = np.cumsum(is_new) - 1
 
 
 class SortedEvents:
@@ -86,22 +95,24 @@ class SortedEvents:
         rows: Row number of each event in this order, shape (n_events,).
     """
 
-    def __init__(self, codes: Integers, timeline: Timeline, ranks: Integers | None = None) -> None:
+    def __init__(self, codes: Integers, timeline: Timeline) -> None:
         """Sort once.
 
         Args:
             codes: Group of each row, shape (n,); rows without a group (-1) are left out.
             timeline: When each row counts from, for n rows.
-            ranks: What comes first of rows equal in both, shape (n,); by default any.
         """
         self._instants, self._stride = timeline.instants, len(timeline.instants) + 1
-        rows = np.flatnonzero(codes >= 0)
-        if ranks is not None:
-            rows = rows[np.argsort(ranks[rows], kind="stable")]
-        keys = codes[rows] * self._stride + timeline.steps[rows] + 1
-        order = np.argsort(keys, kind="quicksort" if ranks is None else "stable")
-        self._keys = keys[order]
-        self.rows = rows[order]
+        codes = codes[timeline.rows]
+        events = np.flatnonzero(codes >= 0)
+        codes = codes[events]
+        # Rows stand in order of time already, so a stable sort by group is enough, and 16 bits are sorted ten times as
+        # fast as 64.
+        is_narrow = len(codes) == 0 or codes.max() < 2**16
+        order = np.argsort(codes.astype(np.uint16) if is_narrow else codes, kind="stable")
+        # Steps instead of microseconds: code x microseconds overflows int64 for years of data and 100,000 groups.
+        self._keys = (codes * self._stride + timeline.steps[events] + 1)[order]
+        self.rows = timeline.rows[events[order]]
 
     def positions(self, codes: Integers, instants: Integers) -> Integers:
         """Number of events sorted up to and including each (group, instant), shape (n,); 0 where there is no group."""
@@ -144,16 +155,15 @@ class LatestRows:
     with the greater rank.
     """
 
-    def __init__(self, codes: Integers, timeline: Timeline, event_times: Integers, ranks: Integers) -> None:
+    def __init__(self, codes: Integers, timeline: Timeline, event_times: Integers) -> None:
         """Sort once.
 
         Args:
             codes: Group of each row, shape (n,); rows without a group (-1) are never found.
-            timeline: When each row counts from, for n rows.
+            timeline: When each row counts from, for n rows, with ranks that decide between rows equal in all.
             event_times: What the greatest is wanted of, shape (n,), microseconds.
-            ranks: What decides between rows equal in all of these, shape (n,).
         """
-        self._events = SortedEvents(codes, timeline, ranks)
+        self._events = SortedEvents(codes, timeline)
         rows = self._events.rows
         distinct, event_ranks = np.unique(event_times[rows], return_inverse=True)
         # Groups ascend, so one running maximum over (group, event rank) starts afresh in every group.

@@ -99,7 +99,7 @@ class AsOfTable:
             codes = np.where((event_times < NEVER) & (counts_from < NEVER), self.groups(by).codes, -1)
             with_row = [c for c in frame.columns if clock.of(c) in (None, clock.known_at)]
             ranks = _tie_ranks(frame.select(with_row), codes, counts_from, event_times)
-            return LatestRows(codes, Timeline(counts_from), event_times, ranks)
+            return LatestRows(codes, Timeline(counts_from, ranks), event_times)
 
         return self._once(("latest", tuple(by)), build)
 

@@ -73,14 +73,19 @@ class Clock:
             if (known := self.of(column)) not in (None, clock):
                 raise ValueError(f"table {table!r}: {column!r} is known at {known!r}, which is not the clock {clock!r}")
 
-    def cut(self, frame: pl.DataFrame, at: datetime, since: datetime | None) -> pl.DataFrame:
-        """The rows known at `at` and not dated before `since`; of these, values that come later are null."""
+    def cut(
+        self, frame: pl.DataFrame, at: datetime, since: datetime | None = None, until: datetime | None = None
+    ) -> pl.DataFrame:
+        """The rows known at `at` and dated from `since` to `until`; of these, values that come later are null."""
         latest = pl.lit(at - self.available_after, UTC_TIME)
-        if self.known_at is not None:
-            frame = frame.filter(pl.col(self.known_at) <= latest)
-        if self.event_time is not None and since is not None:
+        keeps = [] if self.known_at is None else [pl.col(self.known_at) <= latest]
+        if self.event_time is not None:
             event_time = pl.col(self.event_time)
-            frame = frame.filter(event_time.is_null() | (event_time >= pl.lit(since, UTC_TIME)))
+            bounds = [event_time >= pl.lit(since, UTC_TIME)] if since is not None else []
+            bounds += [event_time <= pl.lit(until, UTC_TIME)] if until is not None else []
+            keeps += [event_time.is_null() | bound for bound in bounds]
+        if keeps:
+            frame = frame.filter(*keeps)
         late = {c: pl.col(known) <= latest for c, known in self._by_column.items() if c in frame.columns}
         return frame.with_columns(pl.when(is_known).then(pl.col(c)) for c, is_known in late.items())
 

@@ -103,7 +103,7 @@ def calibration_curve(label: Labels, prediction: Floats, bins: int = CALIBRATION
     Returns:
         Columns predicted, observed (means, 0 to 1) and rows, ordered by predicted, shape (<= bins, 3).
     """
-    edges = np.unique(np.quantile(prediction, np.linspace(0, 1, bins + 1)[1:-1]))
+    edges = np.quantile(prediction, np.linspace(0, 1, bins + 1)[1:-1])
     frame = pl.DataFrame({"bin": np.searchsorted(edges, prediction, side="right"), "p": prediction, "y": label})
     return (
         frame.group_by("bin")

@@ -205,22 +205,22 @@ class History:
             rows = np.where(event_times >= upto + (before is not None) - microseconds(tolerance), rows, -1)
         return records.revealed(rows, columns, asked)
 
-    def cut(self, at: datetime, since: datetime | None = None) -> "History":
+    def cut(self, at: datetime, since: datetime | None = None, until: datetime | None = None) -> "History":
         """What of this history was known at `at`: later rows dropped, later values null.
 
         Args:
             at: Instant (aware); a row or value known and available exactly then stays.
             since: If given, rows whose event time is earlier are dropped as well.
+            until: If given, rows whose event time is later are dropped as well, even if known in advance.
 
         Raises:
             ValueError: If an instant has no time zone.
         """
-        for instant in (at, since):
+        for instant in (at, since, until):
             if instant is not None and instant.tzinfo is None:
                 raise ValueError(f"cut needs instants with a time zone, got {instant.isoformat()}")
-        return History(
-            {name: self.clocks[name].cut(frame, at, since) for name, frame in self.tables.items()}, self.clocks
-        )
+        cut = {name: self.clocks[name].cut(frame, at, since, until) for name, frame in self.tables.items()}
+        return History(cut, self.clocks)
 
     def _table(self, name: str) -> AsOfTable:
         if name not in self._as_of:

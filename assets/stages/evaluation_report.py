@@ -21,7 +21,7 @@ from resources.lake import Lake
 from resources.registry import MlflowModelRegistry, ModelVersion
 from resources.reports import Reports
 
-LOGIC = ("evaluation", "contenders", "metrics", "bootstrap", "baselines", "promotion", "promotion_rules")
+LOGIC = ("evaluation", "contenders", "metrics", "breakdowns", "bootstrap", "baselines", "promotion", "promotion_rules")
 RULES = {
     "enough_rows": "The test window holds enough labelled rows.",
     "unseen_rows": "No contender has learnt from the test days.",

@@ -4,7 +4,6 @@ Belongs here: what is fitted around the network (scales, category tables) and ho
 Does not belong here: layers, training loop and gradients; they are in `network.py`.
 """
 
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,7 +29,9 @@ WEIGHTS_FILE: Final = "weights.safetensors"
 _LARGEST_DEVIATION: Final = 5.0
 """Standardised numbers are cut here: a value beyond all training must not carry the score out of its known range."""
 
-
+_THREADS: Final = 1
+"""Layers this small cost more to divide than to compute: on 2 busy cores 161,000 rows took 14 s with one thread and
+88 s with two, which wait for each other at every layer. The weights were the same."""
 _DEFAULTS: Final[Parameters] = {
     "epochs": 12,
     "patience": 3,
@@ -232,11 +233,11 @@ def _tensors(rows: Rows, features: tuple[Feature, ...], encoder: Encoder, device
 
 @contextmanager
 def _threads() -> Iterator[None]:
-    """All cores for the training, and the process's own setting again afterwards."""
+    """`_THREADS` for the training, and the process's own setting again afterwards."""
     import torch
 
     before = torch.get_num_threads()
-    torch.set_num_threads(os.cpu_count() or 1)
+    torch.set_num_threads(_THREADS)
     try:
         yield
     finally:

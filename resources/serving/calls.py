@@ -4,19 +4,33 @@ Belongs here: what any client of the protocol needs. Does not belong here: what 
 """
 
 import http.client
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final
 
+import numpy as np
 import orjson
 import polars as pl
 
 from resources.errors import EndpointError
 from resources.serving.protocol import datatype
 
+UNCOUNTED: Final = 5
+"""Calls before a measurement, for the connection and the processor's caches."""
 MAX_ROWS: Final = 1_000
 MAX_BYTES: Final = 2**20
 """Half of what the server takes in one request."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Latency:
+    """Time of one-row requests, one after the other, over one connection, in milliseconds."""
+
+    calls: int
+    median_ms: float
+    p99_ms: float
 
 
 class Connection:
@@ -78,6 +92,17 @@ def bodies(rows: pl.DataFrame, purpose: str | None = None) -> Iterator[bytes]:
             yield from bodies(chunk[half:], purpose)
         else:
             yield body
+
+
+def timed(connection: Connection, path: str, asked: Sequence[bytes], calls: int) -> Latency:
+    """Time `calls` requests with the bodies `asked` in turn, after a few that do not count."""
+    took = []
+    for call in range(-UNCOUNTED, calls):
+        began = time.perf_counter()
+        connection.post(path, asked[call % len(asked)])
+        took.append((time.perf_counter() - began) * 1e3)
+    counted = took[UNCOUNTED:]
+    return Latency(calls=calls, median_ms=float(np.median(counted)), p99_ms=float(np.quantile(counted, 0.99)))
 
 
 def _body(rows: pl.DataFrame, purpose: str | None) -> bytes:

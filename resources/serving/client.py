@@ -18,7 +18,7 @@ import polars as pl
 
 from resources import processes
 from resources.errors import EndpointError
-from resources.serving.calls import Connection, bodies
+from resources.serving.calls import Connection, Latency, bodies, timed
 from resources.serving.target import StateFolder, Target
 
 PROCESS: Final = "endpoint"
@@ -43,15 +43,6 @@ class Deployment:
     number: int
     url: str
     seconds: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class Latency:
-    """Time of one-row requests, one after the other, over one connection, in milliseconds."""
-
-    calls: int
-    median_ms: float
-    p99_ms: float
 
 
 class Endpoint(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster's generic has no default
@@ -168,13 +159,8 @@ class Endpoint(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster's 
             calls: How many requests count.
         """
         asked = [body for row in range(min(len(rows), calls)) for body in bodies(rows[row], SMOKE_TEST)]
-        took = []
         with Connection(self.host, self.port) as connection:
-            for call in range(-5, calls):
-                began = time.perf_counter()
-                connection.post(f"/v2/models/{use_case}/infer", asked[call % len(asked)])
-                took.append((time.perf_counter() - began) * 1e3)
-        return Latency(calls=calls, median_ms=float(np.median(took[5:])), p99_ms=float(np.quantile(took[5:], 0.99)))
+            return timed(connection, f"/v2/models/{use_case}/infer", asked, calls)
 
     def live_version(self, use_case: str) -> int | None:
         """Number of the version that answers; None if no server of ours runs, or nothing is live in it.
@@ -197,7 +183,9 @@ class Endpoint(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster's 
             processes.wait_until_healthy(live, timeout=timeout, is_alive=lambda: self._runs(started.pid))
         except processes.ProcessError as error:
             said = processes.last_line(started.log)
-            raise EndpointError(f"the endpoint did not start: {error}; its log {started.log} ends with: {said}") from error
+            raise EndpointError(
+                f"the endpoint did not start: {error}; its log {started.log} ends with: {said}"
+            ) from error
 
     def _start(self, use_case: str, path: str) -> processes.ProcessStatus:
         command = [sys.executable, "-m", "pipelines.serve", "--use-case", path]

@@ -109,6 +109,7 @@ class Deployments:
                 return
             self._show(replace(self._status, state="loading"))
             loaded = self._load(target)
+            wanted = self._folder.target()  # another may have been asked for while this one loaded
         except Exception as error:
             # Whatever a new version throws must not touch the live one; it is told to whoever asked for it.
             LOG.exception("a version did not go live: %s", target)
@@ -116,7 +117,7 @@ class Deployments:
             failure = Failure(target=target, reason=reason, failed_at=datetime.now(UTC))
             self._show(replace(self._status, state="failed", failure=failure))
             return
-        if self._folder.stamp() == self._seen:  # else another target was asked for while this one loaded
+        if wanted is not None and wanted.deployment == target.deployment:
             self._go_live(loaded)
 
     def _come_back(self) -> None:

@@ -83,6 +83,14 @@ def test_a_feature_that_looks_back_further_than_declared_is_named() -> None:
     assert named(differences(build, ["mean", "long"])) == {"long"}
 
 
+def test_a_feature_that_looks_days_ahead_in_the_schedule_is_named() -> None:
+    def build(spine: pl.DataFrame, history: History) -> pl.DataFrame:
+        ahead = history.window(spine, table="orders", clock="due_at", by=[], since=DAY, until=3 * DAY)
+        return honest(spine, history).with_columns(ahead=ahead["count"])
+
+    assert named(differences(build, ["mean", "ahead"])) == {"ahead"}
+
+
 def test_a_window_over_an_outcome_whose_clock_is_not_declared_is_not_mistaken_for_honest() -> None:
     def build(spine: pl.DataFrame, history: History) -> pl.DataFrame:
         sums = {"minutes": pl.col("minutes")}

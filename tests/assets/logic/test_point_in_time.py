@@ -248,12 +248,15 @@ def _none_first(value: int | None) -> tuple[bool, int]:
 
 
 @SEEDED
-@given(orders, readings, instants, maybe_instants)
+@given(orders, readings, instants, maybe_instants, maybe_instants)
 def test_a_cut_keeps_exactly_what_was_known(
-    order_rows: list[Row], reading_rows: list[Row], at: datetime, since: datetime | None
+    order_rows: list[Row], reading_rows: list[Row], at: datetime, since: datetime | None, until: datetime | None
 ) -> None:
-    found = history(order_rows, reading_rows).cut(at, since)
-    kept = [row for row in order_rows if since is None or row["due_at"] >= since]
+    def is_dated_inside(instant: datetime | None) -> bool:
+        return instant is None or ((since is None or instant >= since) and (until is None or instant <= until))
+
+    found = history(order_rows, reading_rows).cut(at, since, until)
+    kept = [row for row in order_rows if is_dated_inside(row["due_at"])]
     waits_for = {"done_at": "done_at", "is_bad": "done_at", "dropped_at": "dropped_at"}
     assert found.tables["orders"].rows(named=True) == [
         row
@@ -268,7 +271,7 @@ def test_a_cut_keeps_exactly_what_was_known(
         for row in reading_rows
         if row["known_at"] is not None
         and row["known_at"] + timedelta(minutes=3) <= at
-        and (since is None or row["taken_at"] is None or row["taken_at"] >= since)
+        and is_dated_inside(row["taken_at"])
     ]
 
 
@@ -379,6 +382,16 @@ def test_several_lengths_at_once_are_the_single_windows() -> None:
     for name, since in wanted.items():
         single = known.window(spine, table="orders", clock="done_at", by=["shop"], since=since)
         assert pl.DataFrame(several[name]).equals(single)
+
+
+def test_more_groups_than_sixteen_bits_count_are_kept_apart() -> None:
+    items = list(range(2**16 + 5))
+    table = [{"due_at": START, "item": item, "shop": "a"} for item in items]
+    asked = [{"prediction_time": START, **table[item]} for item in (0, 4, 2**16, 2**16 + 4)]
+    found = history(table).window(
+        spine_of(asked), table="orders", clock="due_at", by=["item"], since=timedelta(hours=1), at="due_at"
+    )
+    assert found["count"].to_list() == [1, 1, 1, 1]
 
 
 def test_centuries_and_many_groups_do_not_overflow() -> None:

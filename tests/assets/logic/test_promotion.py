@@ -140,13 +140,25 @@ def test_a_slice_where_the_model_fails_stops_it_although_the_whole_is_good() -> 
     assert "origin=C" in reason(decision, "no_slice_collapses")
 
 
-def test_a_slice_with_few_rows_is_not_judged() -> None:
+def with_a_bad_slice(members: npt.NDArray[np.bool_]) -> Decision:
+    """A good model that is upside down on `members`, which are a slice of their own."""
     here = world()
-    rows = dataclasses.replace(here.rows, slices=pl.DataFrame({"origin": ["tiny"] * 100 + ["big"] * 5900}))
     model = here.model("cat", 0.1)
     assert model.prediction is not None
-    model.prediction[:100] = 1 - model.prediction[:100]
-    assert failed(judge(dataclasses.replace(here, rows=rows), [model]), "cat") == []
+    turned = dataclasses.replace(model, prediction=np.where(members, 1 - model.prediction, model.prediction))
+    rows = dataclasses.replace(here.rows, slices=pl.DataFrame({"origin": np.where(members, "bad", "good")}))
+    return judge(dataclasses.replace(here, rows=rows), [turned])
+
+
+@pytest.mark.parametrize(("every", "is_judged"), [(30, False), (10, True)])  # 200 and 600 of 6,000 rows
+def test_a_slice_is_judged_from_the_number_of_rows_the_policy_names(every: int, is_judged: bool) -> None:
+    decision = with_a_bad_slice(np.arange(6000) % every == 0)
+    assert ("no_slice_collapses" in failed(decision, "cat")) == is_judged
+
+
+def test_a_slice_of_few_days_is_not_judged_because_nothing_sure_can_be_said() -> None:
+    decision = with_a_bad_slice(np.arange(6000) < 600)  # the first three days
+    assert "no_slice_collapses" not in failed(decision, "cat")
 
 
 def test_probabilities_that_are_off_stop_a_model_that_ranks_well() -> None:

@@ -41,6 +41,7 @@ def test_a_logged_model_answers_through_mlflow_what_it_answers_itself(
                 artifacts={MODEL_ARTIFACT: str(folder)},
                 signature=signature_of(data.features),
                 pip_requirements=requirements_of(folder),
+                input_example=to_mlflow(unseen.features[:2], data.features),
             )
         loaded = mlflow.pyfunc.load_model(logged.model_uri)
         answered = loaded.predict(to_mlflow(unseen.features, data.features))

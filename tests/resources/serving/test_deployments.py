@@ -147,6 +147,18 @@ def test_a_version_asked_for_and_then_not_wanted_never_goes_live(
     assert {s.live.target.number for s in shown if s.live} == {1, 3}
 
 
+def test_asking_again_for_what_is_loading_does_not_load_it_twice(
+    deployments: Deployments, folder: StateFolder, service: Service, shown: list[Status]
+) -> None:
+    ask(folder, 2, "0.9")
+    deployments.start()
+    assert service.is_loading.wait(30)
+    ask(folder, 2, "0.9")
+    service.may_load.set()
+    assert eventually(lambda: len(shown) == 3)
+    assert [s.state for s in shown] == ["loading", "ready", "ready"]
+
+
 def test_a_failing_version_leaves_the_live_one_and_says_why(deployments: Deployments, folder: StateFolder) -> None:
     ask(folder, 1, "0.1")
     deployments.start()

@@ -1,0 +1,229 @@
+"""A plain script that calls what the assets call, in their order, without Dagster; started by `children.measured`.
+
+Belongs here: the same reads, decisions and writes as a first run of the line, so that what Dagster costs is the
+difference. Does not belong here: anything the line does not do, and what only Dagster's user interface needs.
+
+Importing Dagster is part of it, because the functions live in modules that declare assets.
+"""
+
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Final, cast
+
+import numpy as np
+import polars as pl
+import typer
+
+from assets.checks.expectations import validate
+from assets.checks.leakage import differing_features
+from assets.code_version import git_commit
+from assets.contracts import PREDICTION_TIME, SourceTable, UseCase
+from assets.logic.splits import TrainingManifest
+from assets.policies import TrainerSpec
+from assets.reports.evaluation import render_html, to_json
+from assets.reports.exploration import explore
+from assets.stages import candidates, champion
+from assets.stages import endpoint as live
+from assets.stages.cleaned import clean_table
+from assets.stages.common import days_before, table_name
+from assets.stages.contest import Contest, Verdict
+from assets.stages.features import LEAKAGE_SAMPLE, feature_rows, load_history
+from assets.stages.predictions import score_rows
+from assets.stages.raw import take_in
+from assets.stages.training_set import make_manifest, training_data
+from assets.trainers.families import load_model
+from infra.bench.children import Span, spent, tell
+from infra.bench.subject import SUBJECTS, work_done
+from pipelines.services import prepare_environment
+from resources.environments import resources_for
+from resources.lake import Commit, Lake
+from resources.landing import LandingZone
+from resources.registry import MlflowModelRegistry, ModelVersion
+from resources.reports import Reports
+from resources.serving.client import Endpoint
+from resources.settings import Settings
+
+RUN: Final = "plain-script"
+COMMIT: Final = Commit(dagster_run_id=RUN, code_version="plain")
+
+
+@dataclass(kw_only=True)
+class Script:
+    """The work of one use case, stage by stage, over the resources of the laptop form."""
+
+    use_case: UseCase
+    settings: Settings
+    spans: list[Span] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        made = resources_for(self.settings)
+        self.landing = cast(LandingZone, made["landing"])
+        self.lake = cast(Lake, made["lake"])
+        self.registry = cast(MlflowModelRegistry, made["registry"])
+        self.reports = cast(Reports, made["reports"])
+        self.server = cast(Endpoint, made["endpoint_server"])
+
+    def run(self) -> None:
+        """Everything that a first run of the line does."""
+        self.ingest()
+        self.explore()
+        self.train()
+        self.score()
+
+    def ingest(self) -> None:
+        """From landed files to features, all days that have landed at once."""
+        table = self.use_case.table(self.use_case.entity_table)
+        days = sorted(str(day) for day in table.source.arrivals(self.landing.store))
+        for each in self.use_case.tables:
+            keys = days if each.is_partitioned else None
+            with self._stage(f"raw_{each.name}"):
+                intake = take_in(each, self.landing.store, keys)
+                arrived = None if keys is None else [k for k in keys if k not in intake.missing]
+                self._write(f"raw_{each.name}", intake.rows, arrived)
+            with self._stage(f"cleaned_{each.name}"):
+                self._clean(each, keys)
+        with self._stage("features"):
+            self._features(days)
+
+    def explore(self) -> None:
+        """Describe every cleaned table."""
+        with self._stage("exploration_report"):
+            for table in self.use_case.tables:
+                frame = self.lake.scan(self._name(f"cleaned_{table.name}")).collect()
+                page = explore(frame.select(list(table.cleaned_columns)), table.cleaned_columns).html.encode()
+                self.reports.write(self.use_case.name, "exploration_report", table.name, {"html": page})
+
+    def train(self) -> None:
+        """From features to a judged model that answers."""
+        with self._stage("training_set"):
+            manifest = make_manifest(self.use_case, self.lake)
+        versions = {}
+        for spec in self.use_case.trainers:
+            with self._stage(spec.family):
+                versions[spec.family] = self._candidate(spec, manifest)
+        with self._stage("evaluation_report"):
+            verdict = self._judged(manifest, versions)
+        with self._stage("champion"):
+            winner = self._promoted(verdict)
+        with self._stage("endpoint"):
+            self._serve(winner, manifest)
+
+    def score(self) -> None:
+        """Batch scores of the last days."""
+        with self._stage("predictions"):
+            known = sorted(self.lake.partitions(self._name("features")))
+            first = days_before(known[-1], self.use_case.split.test // timedelta(days=1) - 1)
+            due = [day for day in known if day >= first]
+            winner = self.registry.champion(self.use_case.name)
+            if winner is None:
+                raise RuntimeError("nothing was promoted")
+            rows = self.lake.scan(self._name("features"), partitions=due).collect()
+            self._write("predictions", score_rows(self.use_case, rows, winner, self.registry), due)
+
+    def _clean(self, table: SourceTable, keys: list[str] | None) -> None:
+        raw = self.lake.scan(self._name(f"raw_{table.name}"), partitions=keys).collect()
+        cleaned = clean_table(table, raw, {n: self.lake.scan(self._name(f"cleaned_{n}")) for n in table.lookups})
+        self._write(f"cleaned_{table.name}", cleaned.rows, keys)
+        self._write(f"quarantined_{table.name}", cleaned.rejected, keys)
+        validate(cleaned.rows, table.expectations)
+
+    def _features(self, days: list[str]) -> None:
+        use_case = self.use_case
+        history = load_history(self.lake, use_case, days)
+        rows = feature_rows(use_case, history, days)
+        self.lake.write(self._name("features"), rows, partitions=days, commit=COMMIT, schema_evolution=True)
+        leaks = differing_features(
+            rows.select(*use_case.inputs, PREDICTION_TIME),
+            rows.select(use_case.feature_names),
+            history,
+            use_case.build_features,
+            use_case.feature_names,
+            lookback=use_case.lookback,
+            sample=LEAKAGE_SAMPLE,
+            seed=use_case.seed,
+        )
+        if leaks:
+            raise RuntimeError(f"features leak: {leaks[0]}")
+
+    def _candidate(self, spec: TrainerSpec, manifest: TrainingManifest) -> ModelVersion:
+        # The private halves of the asset are called rather than copied, or the two would soon do different work.
+        version = candidates.family_code_version(spec)
+        fingerprint = candidates.fingerprint_of(manifest, version)
+        with self.registry.run(self.use_case.name, spec.family, {"mlflow.source.git.commit": git_commit()}) as run_id:
+            data = training_data(self.use_case, self.lake, manifest)
+            fit = candidates.train(spec, data, typer.echo)
+            record = candidates.Record(self.use_case, spec, manifest, data, fit, fingerprint)
+            candidates._log(self.registry, run_id, record, self.lake)
+            return candidates._register(self.registry, run_id, record)
+
+    def _judged(self, manifest: TrainingManifest, versions: dict[str, ModelVersion]) -> Verdict:
+        contest = Contest.gather(self.use_case, manifest, versions, self.lake, self.registry)
+        evaluation = contest.evaluated(RUN)
+        html = render_html(evaluation)
+        content = json.dumps(to_json(evaluation), indent=2, allow_nan=False)
+        files = {"html": html.encode(), "json": content.encode()}
+        self.reports.write(self.use_case.name, "evaluation_report", "bench", files)
+        with self.registry.run(self.use_case.name, "evaluation", {}) as run_id:
+            self.registry.log(run_id, documents={"evaluation.html": html, "evaluation.json": content})
+        return contest.verdict(evaluation, RUN)
+
+    def _promoted(self, verdict: Verdict) -> ModelVersion:
+        self.lake.append(self._name(champion.LEDGER), champion._row(verdict, RUN), COMMIT)
+        if verdict.winner is None:
+            raise RuntimeError(f"nothing was promoted: {' '.join(verdict.reasons)}")
+        self.registry.promote(verdict.winner)
+        return verdict.winner
+
+    def _serve(self, version: ModelVersion, manifest: TrainingManifest) -> None:
+        name = self.use_case.name
+        rows = live._smoke_rows(self.use_case, self.lake, manifest)
+        self.server.ensure_running(name, f"pipelines.{name}.use_case:{name.upper()}")
+        with tempfile.TemporaryDirectory() as room:
+            folder = self.registry.download(version, Path(room))
+            offline = load_model(folder).predict(rows)
+            self.server.deploy(name, version.number, folder, live.online_tables(self.use_case, self.lake))
+        if float(np.max(np.abs(self.server.predict(name, rows) - offline))) > live.TOLERANCE:
+            raise RuntimeError("the endpoint does not answer as the model did offline")
+        self.server.latency(name, rows)
+
+    def _write(self, table: str, frame: pl.DataFrame, partitions: list[str] | None) -> None:
+        self.lake.write(self._name(table), frame, partitions=partitions, commit=COMMIT)
+
+    def _name(self, table: str) -> str:
+        return table_name(self.use_case, table)
+
+    @contextmanager
+    def _stage(self, name: str) -> Iterator[None]:
+        start = time.time()
+        typer.echo(f"  {name} ...")
+        yield
+        self.spans.append(Span(name=name, start=start, end=time.time()))
+
+
+def main(started: str, result: str, subject: str, part: str = "run") -> None:
+    """Do the work, or one part of it by its name in `Script`, and tell how long it took.
+
+    Args:
+        started: When this process was started, seconds since 1970.
+        result: File to tell it in.
+        subject: One of `SUBJECTS`.
+        part: A method of `Script`.
+    """
+    settings = Settings()
+    prepare_environment(settings)
+    use_case = SUBJECTS[subject].use_case
+    script = Script(use_case=use_case, settings=settings)
+    getattr(script, part)()
+    took = spent(float(started))
+    tell(Path(result), took, stages=script.spans, work=work_done(use_case, settings) if part == "run" else {})
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
