@@ -85,8 +85,8 @@ def measured(module: str, *arguments: str, env: Mapping[str, str]) -> Measured:
     command = [sys.executable, "-m", module, str(time.time()), str(result), *arguments]
     memory = watched(subprocess.Popen(command, cwd=ROOT, env=dict(env)), " ".join(command[2:3]))  # noqa: S603  # ours
     told = json.loads(result.read_text(encoding="utf-8"))
-    spans = {name: tuple(Span(**span) for span in told.pop(name)) for name in ("stages", "jobs")}
-    return Measured(told=Told(**told, **spans), memory=memory)
+    stages, jobs = (tuple(Span(**span) for span in told.pop(name)) for name in ("stages", "jobs"))
+    return Measured(told=Told(stages=stages, jobs=jobs, **told), memory=memory)
 
 
 def watched(process: "subprocess.Popen[bytes]", what: str) -> list[tuple[float, float]]:
@@ -130,7 +130,7 @@ def tell(
     *,
     stages: Sequence[Span] = (),
     jobs: Sequence[Span] = (),
-    **facts: object,
+    facts: Mapping[str, object],
 ) -> None:
     """Write, from within a measured process, what `measured` reads."""
     spans = {"stages": [vars(span) for span in stages], "jobs": [vars(span) for span in jobs]}

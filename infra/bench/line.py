@@ -36,7 +36,8 @@ def main(started: str, result: str, subject: str) -> None:
         jobs = [_span(r.dagster_run.job_name, r.create_timestamp.timestamp(), r.end_time) for r in runs]
         steps = [s for r in runs for s in instance.get_run_step_stats(r.dagster_run.run_id)]
     stages = sorted((_span(s.step_key, s.start_time, s.end_time) for s in steps), key=lambda span: span.start)
-    tell(Path(result), took, stages=stages, jobs=jobs, work=work_done(SUBJECTS[subject].use_case, settings))
+    facts = {"work": work_done(SUBJECTS[subject].use_case, settings)}
+    tell(Path(result), took, stages=stages, jobs=jobs, facts=facts)
 
 
 def _run(subject: Subject, settings: Settings) -> None:

@@ -104,7 +104,7 @@ class Script:
         """From features to a judged model that answers."""
         with self._stage("training_set"):
             manifest = make_manifest(self.use_case, self.lake)
-        versions = {}
+        versions: dict[str, ModelVersion] = {}
         for spec in self.use_case.trainers:
             with self._stage(spec.family):
                 versions[spec.family] = self._candidate(spec, manifest)
@@ -222,7 +222,8 @@ def main(started: str, result: str, subject: str, part: str = "run") -> None:
     script = Script(use_case=use_case, settings=settings)
     getattr(script, part)()
     took = spent(float(started))
-    tell(Path(result), took, stages=script.spans, work=work_done(use_case, settings) if part == "run" else {})
+    facts = {"work": work_done(use_case, settings)} if part == "run" else {}
+    tell(Path(result), took, stages=script.spans, facts=facts)
 
 
 if __name__ == "__main__":

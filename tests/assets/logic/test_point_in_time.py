@@ -405,6 +405,16 @@ def test_centuries_and_many_groups_do_not_overflow() -> None:
     assert found["count"].to_list() == [1] * len(rows)
 
 
+@pytest.mark.parametrize(("too_old", "item"), [(timedelta(0), 1), (timedelta(microseconds=1), None)])
+def test_a_tolerance_holds_to_the_microsecond(too_old: timedelta, item: int | None) -> None:
+    known = history([{"due_at": START - timedelta(minutes=5) - too_old, "shop": "a", "item": 1}])
+    asked = spine_of([{"prediction_time": START, "due_at": START, "shop": "a"}])
+    found = known.latest(
+        asked, table="orders", by=["shop"], columns=["item"], before="due_at", tolerance=timedelta(minutes=5)
+    )
+    assert found["item"].to_list() == [item]
+
+
 def test_a_register_is_joined_as_it_stands() -> None:
     plants = pl.DataFrame({"shop": ["a", "b"], "city": ["Ulm", None]})
     known = History({"plants": plants}, {"plants": Clock()})

@@ -191,6 +191,12 @@ def test_the_previous_leg_is_told_as_far_as_it_is_known() -> None:
     assert in_the_air["leg_slack_min"] == 240 - 120 - 30
 
 
+def test_a_previous_leg_that_left_early_is_expected_on_time() -> None:
+    earlier = flight(NOON - timedelta(hours=6), delay=-10, flight=2)
+    found = features_of(flight(NOON - timedelta(hours=2)), history([earlier]))
+    assert (found["leg_dep_delay_min"], found["leg_slack_min"]) == (-10.0, 240 - 120)
+
+
 def test_a_previous_leg_that_has_not_left_is_overdue() -> None:
     earlier = flight(NOON - timedelta(hours=3), delay=None, flight=2)
     found = features_of(flight(NOON), history([earlier]))
@@ -312,6 +318,7 @@ def test_the_calendar_is_local(departure: datetime, day: str, hour: str, band: s
         (date(2013, 7, 2), 2.0, 10.0),
         (date(2013, 12, 28), 4.0, 3.0),
         (date(2013, 1, 3), 10.0, 2.0),
+        (date(2012, 1, 1), 1.0, 6.0),
     ],
 )
 def test_holidays_are_counted_in_days_across_the_year_end(day: date, ahead: float, past: float) -> None:
