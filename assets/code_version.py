@@ -7,34 +7,30 @@ import ast
 import hashlib
 import importlib.util
 import subprocess
+from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 
 
-def code_version(*modules: str, values: object = None) -> str:
-    """First 12 hex digits of a sha256 over the syntax trees of `modules` and the text of `values`.
+def code_version(*modules: str, within: Sequence[str] = (), values: object = None) -> str:
+    """First 12 hex digits of a sha256 over the syntax trees of modules and the text of `values`.
 
     Comments and formatting do not count, everything else does. The modules are read, not imported, so that a code
     location stays light.
 
     Args:
         modules: Names of importable modules, such as `assets.logic.point_in_time`.
+        within: Packages whose modules count too if one of `modules` imports them, directly or through one another.
         values: Declared settings that belong to the meaning; anything whose `repr` is stable between processes.
 
     Raises:
         ModuleNotFoundError: If a module does not exist.
     """
     digest = hashlib.sha256()
-    for module in modules:
-        digest.update(ast.dump(ast.parse(_source(module))).encode())
+    for module in sorted(_reached(modules, tuple(within))):
+        digest.update(ast.dump(_tree(module)).encode())
     digest.update(repr(values).encode())
     return digest.hexdigest()[:12]
-
-
-def _source(module: str) -> str:
-    spec = importlib.util.find_spec(module)
-    if spec is None or spec.origin is None:
-        raise ModuleNotFoundError(f"module {module!r} was not found, so its code version cannot be told")
-    return Path(spec.origin).read_text(encoding="utf-8")
 
 
 def git_commit() -> str:
@@ -45,3 +41,39 @@ def git_commit() -> str:
     except FileNotFoundError:
         return "git is not installed"
     return found.stdout.strip() or "not a git checkout"
+
+
+def _reached(modules: Sequence[str], within: tuple[str, ...]) -> set[str]:
+    reached: set[str] = set()
+    waiting = list(modules)
+    while waiting:
+        module = waiting.pop()
+        if module not in reached:
+            reached.add(module)
+            waiting += [name for name in _imports(module) if any(f"{name}.".startswith(f"{p}.") for p in within)]
+    return reached
+
+
+def _imports(module: str) -> Iterator[str]:
+    """Names of modules a module imports; `from package import module` counts as that module."""
+    for node in ast.walk(_tree(module)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module
+            yield from (name for a in node.names if _is_module(name := f"{node.module}.{a.name}"))
+
+
+def _is_module(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ModuleNotFoundError:  # its parent is a module, not a package: the name is something inside it
+        return False
+
+
+@cache
+def _tree(module: str) -> ast.Module:
+    spec = importlib.util.find_spec(module)
+    if spec is None or spec.origin is None:
+        raise ModuleNotFoundError(f"module {module!r} was not found, so its code version cannot be told")
+    return ast.parse(Path(spec.origin).read_text(encoding="utf-8"))

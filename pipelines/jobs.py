@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from assets.contracts import UseCase
-from assets.stages.common import daily
 
 if TYPE_CHECKING:
     # Dagster names this type nowhere public.
@@ -34,7 +33,6 @@ def build_jobs(use_case: UseCase) -> "list[UnresolvedAssetJobDefinition]":
             job_name(use_case.name, "ingest"),
             selection=stages("raw", "cleaned", "features"),
             description="From landed files to features, for one day or a range of days.",
-            partitions_def=daily(use_case.partitions),
             tags={"purpose": "ingest"},
         ),
         dg.define_asset_job(
@@ -53,7 +51,6 @@ def build_jobs(use_case: UseCase) -> "list[UnresolvedAssetJobDefinition]":
             job_name(use_case.name, "score"),
             selection=stages("predictions"),
             description="Batch scores of the champion, for one day or a range of days.",
-            partitions_def=daily(use_case.partitions),
             tags={"purpose": "score"},
         ),
     ]

@@ -121,7 +121,7 @@ class ObjectStore:
         return f"{prefix}/{path}" if prefix else path
 
     @cached_property
-    def _client(self) -> Any:  # noqa: ANN401 - boto3 makes its clients at run time and has no types
+    def _client(self) -> Any:
         from dagster_aws.s3 import S3Resource
 
         return (self.s3 or S3Resource()).get_client()

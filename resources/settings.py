@@ -59,7 +59,7 @@ class Settings(BaseSettings):
     lake: Root = None
     s3_endpoint: str | None = Field(default=None, validation_alias="AWS_ENDPOINT_URL")
 
-    def __init__(self, **values: Any) -> None:  # noqa: ANN401 - pydantic checks them
+    def __init__(self, **values: Any) -> None:
         try:
             super().__init__(**values)
         except ValidationError as error:

@@ -37,7 +37,6 @@ FINGERPRINT_TAG = "training_fingerprint"
 MANIFEST_TAG = "training_set"
 TRAINED_THROUGH_TAG = "trained_through"
 """Last day whose labels the model has seen."""
-_SHARED = ("base", "encoding", "fitted", "calibration", "search")
 
 
 def build_candidate(use_case: UseCase, spec: TrainerSpec) -> dg.AssetsDefinition:
@@ -117,8 +116,9 @@ def train(spec: TrainerSpec, data: TrainingData, say: Progress) -> Fit:
 
 def family_code_version(spec: TrainerSpec) -> str:
     """Code version of a candidate: its family, what families share, and how it is configured."""
-    own = [spec.family, "network"] if spec.family == "neural_network" else [spec.family]
-    return code_version(*(f"assets.trainers.{name}" for name in (*own, *_SHARED)), values=spec)
+    return code_version(
+        f"assets.trainers.{spec.family}", "assets.trainers.search", within=("assets.trainers",), values=spec
+    )
 
 
 def fingerprint_of(manifest: TrainingManifest, version: str) -> str:

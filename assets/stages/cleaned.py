@@ -47,7 +47,8 @@ def build_cleaned(use_case: UseCase, table: SourceTable) -> dg.AssetsDefinition:
     key, aside = asset_key(use_case, f"cleaned_{table.name}"), asset_key(use_case, f"quarantined_{table.name}")
     upstream = [asset_key(use_case, f"raw_{table.name}")]
     upstream += [asset_key(use_case, f"cleaned_{name}") for name in table.lookups]
-    version = code_version(__name__, "assets.logic.intake", table.clean.__module__, values=_declared(table))
+    own = table.clean.__module__
+    version = code_version(__name__, own, within=(own.rpartition(".")[0], "assets.logic"), values=_declared(table))
     facts = asset_facts(use_case, "cleaned", "deltalake", "polars", "greatexpectations")
 
     @dg.multi_asset(

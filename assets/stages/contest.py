@@ -5,7 +5,7 @@ deciding (`assets/logic`), and the asset that reports it (`evaluation_report.py`
 """
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -22,6 +22,7 @@ from assets.logic.splits import TrainingManifest
 from assets.stages.candidates import FINGERPRINT_TAG, TRAINED_THROUGH_TAG
 from assets.stages.training_set import as_rows, labelled_rows
 from assets.trainers.base import Model
+from assets.trainers.encoding import FeatureError
 from assets.trainers.families import load_model
 from resources.lake import Lake
 from resources.registry import MlflowModelRegistry, ModelVersion
@@ -56,7 +57,9 @@ class Contest:
     features: pl.DataFrame
     rows: UnseenRows
     challengers: Mapping[str, tuple[Contender, ModelVersion, Model]]
-    champion: tuple[Contender, ModelVersion] | None
+    champion: Contender | None
+    live: ModelVersion | None
+    notes: tuple[str, ...]
     baselines: tuple[Contender, ...]
 
     @classmethod
@@ -78,6 +81,7 @@ class Contest:
             for model in [_load(version, registry)]
         }
         live = registry.champion(use_case.name)
+        champion, notes = _champion(live, registry, rows.features)
         baselines = fit_baselines(train, train[use_case.target.name].to_numpy(), by=use_case.baseline_by)
         return cls(
             use_case=use_case,
@@ -85,9 +89,9 @@ class Contest:
             features=rows.features,
             rows=UnseenRows(label=rows.label, day=rows.day, slices=test.select(use_case.slices)),
             challengers=challengers,
-            champion=None
-            if live is None
-            else (_contender("champion", live, registry, _load(live, registry), rows.features), live),
+            champion=champion,
+            live=live,
+            notes=notes,
             baselines=tuple(
                 Contender(name=name, prediction=baseline.predict(test), title=baseline.title)
                 for name, baseline in baselines.items()
@@ -99,7 +103,7 @@ class Contest:
         manifest, use_case = self.manifest, self.use_case
         evaluation = evaluate(
             [contender for contender, _, _ in self.challengers.values()],
-            self.champion[0] if self.champion else None,
+            self.champion,
             self.baselines,
             self.rows,
             use_case=use_case.name,
@@ -109,7 +113,7 @@ class Contest:
             policy=use_case.promotion,
             seed=manifest.seed,
             created_at=datetime.now(UTC),
-            basis=_basis(manifest, run_id),
+            basis=_basis(manifest, run_id, self.notes),
         )
         best = evaluation.decision.model
         return evaluation if best is None else replace(evaluation, explanation=self._explained(best))
@@ -121,9 +125,9 @@ class Contest:
         return Verdict(
             evaluation_id=evaluation_id,
             winner=best if decision.promoted else None,
-            champion=self.champion[1] if self.champion else None,
+            champion=self.live,
             best=best,
-            reasons=decision.reasons,
+            reasons=(*decision.reasons, *self.notes),
             training_set=self.manifest.id,
         )
 
@@ -132,6 +136,23 @@ class Contest:
         count = min(EXPLAINED_ROWS, len(self.features))
         sample = self.features[np.sort(random.choice(len(self.features), size=count, replace=False))]
         return Explanation(model=name, contributions=self.challengers[name][2].explain(sample), features=sample)
+
+
+def _champion(
+    live: ModelVersion | None, registry: MlflowModelRegistry, features: pl.DataFrame
+) -> tuple[Contender | None, tuple[str, ...]]:
+    """The live model as a contender; none, with a note, if today's code no longer makes the features it reads.
+
+    Such a model cannot be served by today's code either. Were it to stand in the way all the same, no feature could
+    ever be renamed.
+    """
+    if live is None:
+        return None, ()
+    model = _load(live, registry)
+    try:
+        return _contender("champion", live, registry, model, features), ()
+    except FeatureError as error:
+        return None, (f"The champion {live} could not take part, and cannot be served any more: {error}.",)
 
 
 def _load(version: ModelVersion, registry: MlflowModelRegistry) -> Model:
@@ -154,7 +175,7 @@ def _contender(
     )
 
 
-def _basis(manifest: TrainingManifest, run_id: str) -> dict[str, str]:
+def _basis(manifest: TrainingManifest, run_id: str, notes: Sequence[str]) -> dict[str, str]:
     tables = ", ".join(f"{table} v{number}" for table, number in manifest.tables.items())
     return {
         "Training days": str(manifest.windows.train),
@@ -166,4 +187,5 @@ def _basis(manifest: TrainingManifest, run_id: str) -> dict[str, str]:
         "Commit": git_commit(),
         "Seed": str(manifest.seed),
         "Dagster run": run_id,
+        **({"Note": " ".join(notes)} if notes else {}),
     }

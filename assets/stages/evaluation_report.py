@@ -1,7 +1,7 @@
 """`evaluation_report`: candidates, champion and naive baselines on the same frozen, unseen rows, and the verdict.
 
-Belongs here: the asset, its checks, and where the report goes. Does not belong here: the contest itself (`contest.py`, deciding
-in `assets/logic`), wording (`assets/reports/evaluation.py`), and acting on the verdict (`champion.py`).
+Belongs here: the asset, its checks, and where the report goes. Does not belong here: the contest itself (`contest.py`),
+wording (`assets/reports/evaluation.py`), and acting on the verdict (`champion.py`).
 """
 
 import json
@@ -21,7 +21,6 @@ from resources.lake import Lake
 from resources.registry import MlflowModelRegistry, ModelVersion
 from resources.reports import Reports
 
-LOGIC = ("evaluation", "contenders", "metrics", "breakdowns", "bootstrap", "baselines", "promotion", "promotion_rules")
 RULES = {
     "enough_rows": "The test window holds enough labelled rows.",
     "unseen_rows": "No contender has learnt from the test days.",
@@ -52,8 +51,7 @@ def build_evaluation_report(use_case: UseCase) -> dg.AssetsDefinition:
         "calibration, what moved the predictions, and the verdict, rule by rule.",
         code_version=code_version(
             __name__,
-            "assets.stages.contest",
-            *(f"assets.logic.{name}" for name in LOGIC),
+            within=("assets.stages.contest", "assets.logic", "assets.reports"),
             values=(use_case.promotion, use_case.slices, use_case.baseline_by),
         ),
         check_specs=[dg.AssetCheckSpec(name, asset=key, description=text) for name, text in rules.items()],

@@ -110,10 +110,13 @@ def build_features_asset(use_case: UseCase) -> dg.AssetsDefinition:
 
 def features_code_version(use_case: UseCase) -> str:
     """Code version of the feature table: the use case's functions, the point-in-time logic, what is declared."""
-    modules = [__name__, "assets.logic.point_in_time", use_case.build_features.__module__]
+    own = use_case.build_features.__module__
     target = (use_case.target.name, str(use_case.target.label), use_case.target.known_at)
     return code_version(
-        *modules, values=(use_case.features, use_case.inputs, use_case.prediction_lead, use_case.lookback, target)
+        __name__,
+        own,
+        within=(own.rpartition(".")[0], "assets.logic"),
+        values=(use_case.features, use_case.inputs, use_case.prediction_lead, use_case.lookback, target),
     )
 
 

@@ -385,13 +385,10 @@ def test_several_lengths_at_once_are_the_single_windows() -> None:
 
 
 def test_more_groups_than_sixteen_bits_count_are_kept_apart() -> None:
-    items = list(range(2**16 + 5))
-    table = [{"due_at": START, "item": item, "shop": "a"} for item in items]
-    asked = [{"prediction_time": START, **table[item]} for item in (0, 4, 2**16, 2**16 + 4)]
-    found = history(table).window(
-        spine_of(asked), table="orders", clock="due_at", by=["item"], since=timedelta(hours=1), at="due_at"
-    )
-    assert found["count"].to_list() == [1, 1, 1, 1]
+    table = [{"due_at": START, "item": item, "shop": "a"} for item in range(2**16 + 500)]
+    asked = spine_of([{"prediction_time": START, **row} for row in table])
+    found = history(table).window(asked, table="orders", clock="due_at", by=["item"], since=timedelta(hours=1))
+    assert (found["count"] == 1).all()
 
 
 def test_centuries_and_many_groups_do_not_overflow() -> None:

@@ -51,8 +51,19 @@ def test_training_a_network_leaves_the_random_state_and_the_threads_of_torch_alo
 
 def test_a_network_is_not_carried_away_by_a_value_beyond_all_training(unseen: Rows, fit_of: FitOf) -> None:
     model = fit_of("neural_network").model
+    assert isinstance(model, FittedModel)
     far, farther = (unseen.features.head(1).with_columns(load=value) for value in (1e3, 1e6))
-    assert model.predict(far)[0] == model.predict(farther)[0]
+    assert model.log_odds(far)[0] == model.log_odds(farther)[0]
+
+
+def test_a_network_keeps_the_weights_of_its_best_epoch_not_of_its_last(
+    data: TrainingData, quick: dict[str, dict]
+) -> None:
+    overfitting = quick["neural_network"] | {"learning_rate": 0.05, "dropout": 0.0, "epochs": 8, "patience": 2}
+    fit = trainer("neural_network").fit(data, overfitting, lambda _: None)
+    curve = fit.curves["validation_log_loss"]
+    assert min(curve) < curve[-1] - 1e-3
+    assert fit.metrics["validation_log_loss_uncalibrated"] == pytest.approx(min(curve), abs=1e-5)
 
 
 def test_catboost_stops_before_all_its_trees_when_validation_gets_worse(data: TrainingData) -> None:
