@@ -73,6 +73,7 @@ def prepare_environment(settings: Settings) -> None:
     os.environ |= {
         "THROUGHLINE_HOME": str(settings.home),  # children start in another folder than ./var may be relative to
         "DAGSTER_HOME": str(settings.dagster_home),
+        "DAGSTER_EVENT_BATCH_SIZE": "1000",  # a run over 243 days has 5,000 events; see resources/event_log.py
         "DAGSTER_DISABLE_TELEMETRY": "1",
         "DO_NOT_TRACK": "true",  # Evidently takes any value, MLflow only this one
         "MLFLOW_DISABLE_TELEMETRY": "true",

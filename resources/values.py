@@ -9,7 +9,6 @@ from typing import Any
 import dagster as dg
 from pydantic import TypeAdapter, ValidationError
 
-from resources.errors import StoreError
 from resources.objects import ObjectStore
 
 
@@ -37,18 +36,20 @@ class JsonValues(dg.ConfigurableIOManager):
         """Read the value back as the type its reader asks for.
 
         Raises:
-            StoreError: If the upstream asset was never materialised, or its value has another shape.
+            dagster.Failure: If the upstream asset was never materialised, or its value has another shape; trying again
+                does not mend it.
         """
         store, path = ObjectStore(self.root), self._path(context.asset_key)
         if not store.exists(path):
             key = context.asset_key.to_user_string()
-            raise StoreError(f"{key} has no value at {store.uri(path)}; materialise {key} first")
+            raise dg.Failure(f"{key} has no value at {store.uri(path)}; materialise {key} first", allow_retries=False)
         try:
             return TypeAdapter(context.dagster_type.typing_type).validate_json(store.read(path))
         except ValidationError as error:
-            raise StoreError(
+            raise dg.Failure(
                 f"{store.uri(path)} does not hold a {context.dagster_type.typing_type}; materialise "
-                f"{context.asset_key.to_user_string()} again with today's code ({error.error_count()} fields differ)"
+                f"{context.asset_key.to_user_string()} again with today's code ({error.error_count()} fields differ)",
+                allow_retries=False,
             ) from error
 
     def _path(self, key: dg.AssetKey) -> str:

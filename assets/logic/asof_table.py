@@ -54,12 +54,12 @@ class AsOfTable:
 
         def build() -> RunningTotals:
             self.clock.require_known_with(clock, [*by, *self._roots(sums, where)], self.name)
-            counts_from = self.clock.available_at(self.frame, clock)
-            codes = np.where((counts_from < NEVER) & self._flags(where), self.groups(by).codes, -1)
+            flags = self._once(("flags", which), lambda: self._flags(where))
+            codes = np.where((self._available(clock) < NEVER) & flags, self.groups(by).codes, -1)
             return RunningTotals(codes, self._timeline(clock), self._integers(sums))
 
-        where_key = None if where is None else where.meta.serialize()
-        return self._once(("totals", clock, tuple(by), _identity(sums), where_key), build)
+        which = None if where is None else where.meta.serialize()
+        return self._once(("totals", clock, tuple(by), _identity(sums), which), build)
 
     def stopped(
         self, opened: str, closed: Sequence[str], by: Sequence[str], sums: Sums, *, within: timedelta
@@ -70,15 +70,19 @@ class AsOfTable:
             ValueError: If one of `closed` is not a clock that tells its own time.
         """
 
-        def build() -> RunningTotals:
-            start = self.clock.available_at(self.frame, opened)
-            ends = [start + microseconds(within)]
+        def ends() -> Timeline:
+            start = self._available(opened)
+            first = start + microseconds(within)
             for column in closed:
                 self.clock.require_known_with(column, [], self.name)
                 # An end that is known before the event opens (an early departure) leaves nothing pending.
-                ends.append(np.maximum(start, self.clock.available_at(self.frame, column)))
-            codes = np.where(start < NEVER, self.groups(by).codes, -1)
-            return RunningTotals(codes, Timeline(np.minimum.reduce(ends)), self._integers(sums))
+                first = np.minimum(first, np.maximum(start, self._available(column)))
+            return Timeline(first)
+
+        def build() -> RunningTotals:
+            timeline = self._once(("ends", opened, tuple(closed), within), ends)
+            codes = np.where(self._available(opened) < NEVER, self.groups(by).codes, -1)
+            return RunningTotals(codes, timeline, self._integers(sums))
 
         return self._once(("stopped", opened, tuple(closed), tuple(by), _identity(sums), within), build)
 
@@ -120,7 +124,11 @@ class AsOfTable:
 
     def _timeline(self, clock: str) -> Timeline:
         """When the events dated by time column `clock` reach us."""
-        return self._once(("timeline", clock), lambda: Timeline(self.clock.available_at(self.frame, clock)))
+        return self._once(("timeline", clock), lambda: Timeline(self._available(clock)))
+
+    def _available(self, clock: str) -> Integers:
+        """The instant of each row at which the event dated by time column `clock` reaches us, shape (n,)."""
+        return self._once(("available", clock), lambda: self.clock.available_at(self.frame, clock))
 
     def _once(self, key: Hashable, build: Callable[[], T]) -> T:
         """What was built for this key, built now if it was not: by one thread, while the others wait."""
@@ -132,6 +140,9 @@ class AsOfTable:
 
     def _integers(self, sums: Sums) -> dict[str, Integers]:
         """The values to add up, by name, each of shape (n,); null adds 0."""
+        return self._once(("integers", _identity(sums)), lambda: self._evaluated(sums))
+
+    def _evaluated(self, sums: Sums) -> dict[str, Integers]:
         if "count" in sums:
             raise ValueError(f"table {self.name!r}: 'count' is the number of events, give that sum another name")
         values = self.frame.with_columns(**sums).select(*sums) if sums else pl.DataFrame()

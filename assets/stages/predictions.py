@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
+import numpy as np
 import polars as pl
 
 from assets.code_version import code_version
@@ -49,6 +50,9 @@ def build_predictions(use_case: UseCase) -> dg.AssetsDefinition:
     ) -> Iterator[dg.MaterializeResult[None]]:
         keys = sorted(context.partition_keys)
         features = lake.scan(table_name(use_case, "features"), partitions=keys).collect()
+        missing = sorted({*keys} - {*features[PARTITION_KEY]})
+        if features.is_empty():
+            raise dg.Failure(f"no features of {', '.join(keys[:10])}; materialise features first", allow_retries=False)
         scores = score_rows(use_case, features, champion, registry)
         version = lake.write(
             table_name(use_case, "predictions"), scores, partitions=keys, commit=commit_of(context, key)
@@ -63,6 +67,7 @@ def build_predictions(use_case: UseCase) -> dg.AssetsDefinition:
                 "preview": preview(scores),
                 "model_version": str(champion),
                 "mean_probability": float(scores["probability"].to_numpy().mean()),
+                "days_without_features": missing,
             },
             check_results=[
                 dg.AssetCheckResult(
@@ -79,14 +84,20 @@ def build_predictions(use_case: UseCase) -> dg.AssetsDefinition:
 def score_rows(
     use_case: UseCase, features: pl.DataFrame, version: ModelVersion, registry: MlflowModelRegistry
 ) -> pl.DataFrame:
-    """Entity, prediction time, probability and exact model version for each feature row, ordered by time and entity."""
+    """Entity, prediction time, probability and exact model version for each feature row, by day, time and entity.
+
+    Each day is predicted by itself: sums over a batch depend in their last bits on its size, and a range of days must
+    give what the days give one by one.
+    """
     with tempfile.TemporaryDirectory() as room:
         model = load_model(registry.download(version, Path(room)))
-    rows = features.sort(PREDICTION_TIME, *use_case.entity)
+    rows = features.sort(PARTITION_KEY, PREDICTION_TIME, *use_case.entity)
+    days = rows.select(PARTITION_KEY, *use_case.feature_names).partition_by(PARTITION_KEY, maintain_order=True)
+    probability = np.concatenate([model.predict(day.select(use_case.feature_names)) for day in days])
     return rows.select(
         *use_case.entity,
         PREDICTION_TIME,
-        pl.Series("probability", model.predict(rows.select(use_case.feature_names)), dtype=pl.Float64),
+        pl.Series("probability", probability, dtype=pl.Float64),
         pl.lit(str(version)).alias("model_version"),
         PARTITION_KEY,
     )

@@ -43,7 +43,7 @@ def cleaned(tmp_path_factory: pytest.TempPathFactory) -> Home:
 
 @pytest.fixture
 def ingested(tmp_path_factory: pytest.TempPathFactory) -> Home:
-    """All the days, and features of the last twelve; nobody writes to it."""
+    """All the days, and features of the last nineteen; nobody writes to it."""
     return few_days.ingested(tmp_path_factory.getbasetemp())
 
 

@@ -1,0 +1,111 @@
+"""The training set is a choice that can be repeated, although the lake moves on."""
+
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import polars as pl
+import pytest
+from dagster import Failure
+
+from assets.contracts import LABEL_KNOWN_AT, PARTITION_KEY
+from assets.logic.splits import RowCounts
+from assets.policies import TimeSplit
+from assets.stages.training_set import labelled_rows, make_manifest, training_data
+from resources.lake import Commit
+from tests.support.few_days import FEW_DAYS, FEATURES_FROM, LAST, Home, Trained, checks, days_between, failures, steps_run
+
+COMMIT = Commit(dagster_run_id="a test", code_version="a test")
+TEST_DAYS = days_between("2013-02-03", LAST)
+
+
+@pytest.fixture
+def own(ingested: Home, tmp_path: Path) -> Home:
+    return ingested.copy(tmp_path / "home")
+
+
+def overwrite(home: Home, *days: str, **columns: pl.Expr) -> None:
+    rows = home.rows("features", *days).with_columns(**columns)
+    home.lake.write(home.table("features"), rows, partitions=days, commit=COMMIT)
+
+
+def test_the_manifest_of_an_unchanged_lake_is_the_same_whenever_it_is_written(ingested: Home) -> None:
+    first, second = (make_manifest(ingested.use_case, ingested.lake) for _ in range(2))
+    assert first.created_at < second.created_at
+    assert first.id == second.id
+
+
+def test_the_manifest_names_days_table_versions_and_counts(trained: Trained) -> None:
+    home = trained.home
+    manifest = make_manifest(home.use_case, home.lake)
+    assert str(manifest.windows.train) == f"{FEATURES_FROM} to 2013-01-31"
+    assert str(manifest.windows.validation) == "2013-02-01 to 2013-02-02"
+    assert str(manifest.windows.test) == f"{TEST_DAYS[0]} to {LAST}"
+    read = {"features", *(f"cleaned_{t.name}" for t in home.use_case.tables)}
+    assert manifest.tables == {name: home.lake.version(home.table(name)) for name in read}
+    labels = home.rows("features", *TEST_DAYS)["is_late"]
+    expected = RowCounts(labelled=labels.count(), unlabelled=labels.null_count(), positives=labels.sum())
+    assert manifest.rows["test"] == expected
+
+
+def test_new_data_is_another_training_set(own: Home) -> None:
+    before = make_manifest(own.use_case, own.lake)
+    overwrite(own, LAST, temp_f=pl.col("temp_f") + 1)
+    assert make_manifest(own.use_case, own.lake).id != before.id
+
+
+@pytest.mark.parametrize("window", ["train", "validation", "test"])
+def test_an_old_manifest_gives_its_rows_back_after_the_lake_moved_on(window: str, own: Home) -> None:
+    manifest = make_manifest(own.use_case, own.lake)
+    before = labelled_rows(own.use_case, own.lake, manifest, window)
+    day = str(manifest.windows.named()[window].start)
+    own.lake.delete_partitions(own.table("features"), [day], COMMIT)
+    assert day not in set(own.rows("features")[PARTITION_KEY])
+    assert labelled_rows(own.use_case, own.lake, manifest, window).equals(before)
+
+
+def test_rows_that_are_not_those_that_were_counted_are_refused(ingested: Home) -> None:
+    manifest = make_manifest(ingested.use_case, ingested.lake)
+    one_more = replace(manifest.rows["test"], labelled=manifest.rows["test"].labelled + 1)
+    altered = replace(manifest, rows={**manifest.rows, "test": one_more})
+    with pytest.raises(Failure) as refusal:
+        labelled_rows(ingested.use_case, ingested.lake, altered, "test")
+    assert f"had {one_more.labelled} labelled rows" in str(refusal.value.description)
+
+
+def test_rows_without_a_label_are_counted_and_never_learnt_from(ingested: Home) -> None:
+    manifest = make_manifest(ingested.use_case, ingested.lake)
+    rows = labelled_rows(ingested.use_case, ingested.lake, manifest, "train")
+    assert manifest.rows["train"].unlabelled > 0
+    assert rows["is_late"].null_count() == 0
+
+
+def test_a_family_sees_no_label_that_was_not_known_when_the_test_window_began(own: Home) -> None:
+    start = pl.datetime(2013, 2, 3, 5, time_zone="UTC")  # midnight in New York
+    late_news = pl.when(pl.int_range(pl.len()) % 10 == 0).then(start).otherwise(pl.col(LABEL_KNOWN_AT))
+    overwrite(own, "2013-02-02", **{LABEL_KNOWN_AT: late_news})
+    manifest = make_manifest(own.use_case, own.lake)
+    everything = labelled_rows(own.use_case, own.lake, manifest, "validation")
+    known = everything.filter(pl.col(LABEL_KNOWN_AT) < start)
+    assert 0 < len(known) < len(everything)
+    assert len(training_data(own.use_case, own.lake, manifest).validation.label) == len(known)
+
+
+@pytest.mark.parametrize("only", [0, 1])
+def test_a_test_window_with_one_class_stops_the_training_and_says_so(only: int, own: Home) -> None:
+    label = pl.when(pl.col("is_late").is_not_null()).then(pl.lit(only, dtype=pl.Int8)).alias("is_late")
+    overwrite(own, *TEST_DAYS, is_late=label)
+    result = own.run("train", "training_set", "logistic_regression", "evaluation_report", "champion")
+    assert not result.success
+    failed = checks(result)["training_set/every_window_has_labelled_rows_of_both_classes"]
+    assert not failed.passed
+    assert "One class or no labels in: test" in str(failed.description)
+    assert steps_run(result) == {"training_set"}
+
+
+def test_too_few_days_fail_with_a_sentence_that_says_how_many_are_needed(ingested: Home) -> None:
+    split = TimeSplit(validation=timedelta(days=10), test=timedelta(days=31))
+    home = replace(ingested, use_case=replace(FEW_DAYS, split=split))
+    told = failures(home.run("train", "training_set"))
+    assert "19 days are known" in told
+    assert "validation and test take 41" in told
