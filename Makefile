@@ -6,6 +6,7 @@ MAKEFLAGS += --no-print-directory
 
 UNTIL ?= 2013-08-31
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
 bin := .venv/bin
 ready := .venv/.ready
 dev := .venv/.ready-dev
@@ -42,7 +43,7 @@ lint: $(dev) ## Check style, formatting and types
 	@$(bin)/mypy
 
 bench: $(ready) ## Measure the line: seconds and memory per stage
-	@$(bin)/python -m pipelines.bench
+	@$(bin)/python -m infra.bench $(BENCH_ARGS)
 
 setup: $(ready) ## Make .venv from requirements.lock
 

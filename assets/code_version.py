@@ -50,18 +50,20 @@ def _reached(modules: Sequence[str], within: tuple[str, ...]) -> set[str]:
         module = waiting.pop()
         if module not in reached:
             reached.add(module)
-            waiting += [name for name in _imports(module) if any(f"{name}.".startswith(f"{p}.") for p in within)]
+            named = [name for name in _imports(module) if any(f"{name}.".startswith(f"{p}.") for p in within)]
+            # Only now: looking for a submodule imports its package, which here are ours and empty, elsewhere is torch.
+            waiting += [name for name in named if _is_module(name)]
     return reached
 
 
 def _imports(module: str) -> Iterator[str]:
-    """Names of modules a module imports; `from package import module` counts as that module."""
+    """Names that may be modules: of `from package import name` both the package and `package.name`."""
     for node in ast.walk(_tree(module)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             yield node.module
-            yield from (name for a in node.names if _is_module(name := f"{node.module}.{a.name}"))
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
 def _is_module(name: str) -> bool:

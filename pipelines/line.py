@@ -4,25 +4,32 @@ Belongs here: which jobs to run, over which days. Does not belong here: what a j
 line (`services.py`).
 """
 
+import re
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import timedelta
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import dagster as dg
-import polars as pl
 
 from assets.contracts import PARTITION_KEY, UseCase
+from assets.stages.champion import LEDGER
 from assets.stages.common import asset_key, days_before, table_name
-from assets.stages.features import look_back_days
+from assets.stages.training_set import make_manifest
+from pipelines.backlog import PLAN, RANGE, Backlog, ranges
 from pipelines.jobs import job_name
 from pipelines.progress import Echo, Progress
 from resources.errors import ThroughlineError
 from resources.lake import Lake
 from resources.landing import LandingZone
 from resources.settings import Settings
+
+if TYPE_CHECKING:
+    # Dagster names this type nowhere public.
+    from dagster._core.execution.plan.objects import StepFailureData
 
 
 class LineError(ThroughlineError):
@@ -53,57 +60,59 @@ class Line:
     echo: Echo
 
     def run(self) -> None:
-        """Bring everything up to date with what has landed; a second call right after it runs no job.
+        """Bring everything up to date with what has landed; a second call right after it only looks at the endpoint.
 
         Raises:
             LineError: If a step fails.
         """
-        fresh = self.ingest()
-        if fresh:
+        if self.ingest() or self.outdated("explore"):
             self.job("explore")
-        if fresh or self.outdated("train"):
+        if self.outdated("train") or not self._is_judged():
             self.job("train")
         else:
-            self.echo("Nothing new has arrived and no code changed: the model stays as it is.")
+            self.echo("Neither data nor code changed since the last training: the model stays as it is.")
             self.job("train", only=[asset_key(self.use_case, "endpoint")])
         self.score()
 
     def ingest(self) -> bool:
         """Take in every partition that is new, changed, or depends on one that is; True if there were any."""
-        days = self.pending()
-        for first, last in ranges(days):
+        planned = ranges(self.pending())
+        for first, last in planned:
             self.echo(f"Ingesting {first} to {last}")
-            self.job("ingest", first=first, last=last)
-        return bool(days)
+            self.job("ingest", first=first, last=last, tags={PLAN: " ".join(f"{a}/{b}" for a, b in planned)})
+        return bool(planned)
 
     def pending(self) -> list[str]:
-        """Partitions to take in: landed since, changed since, or within the look-back of a changed one."""
-        lake, landing = self._lake, self._landing
-        done = lake.partitions(table_name(self.use_case, "features"))
-        arrived, changed = self._arrived(landing), self._changed(lake, landing)
-        if not arrived:
-            raise LineError(f"Nothing has landed under {landing.root}; run `make feed` or deliver the files there")
-        if self.outdated("ingest"):
-            return sorted(arrived)
-        reach = look_back_days(self.use_case)
-        stale = {d for d in done for c in changed if days_before(d, reach) <= c <= d}
-        return sorted(arrived & (stale | changed | (arrived - done)))
+        """Partitions to take in, in order; all that have arrived if the code changed.
+
+        Raises:
+            LineError: If nothing has landed at all.
+        """
+        backlog = Backlog(
+            use_case=self.use_case,
+            lake=self._lake,
+            landing=self._landing,
+            instance=self.instance,
+            assets=frozenset(self._keys("ingest")),
+        )
+        if not backlog.arrived():
+            root = self._landing.root
+            raise LineError(f"Nothing has landed under {root}; run `make feed` or deliver the files there")
+        return sorted(backlog.arrived()) if self.outdated("ingest") else backlog.days()
 
     def score(self) -> None:
-        """Score the days after the training data that the live champion has not scored yet."""
-        lake = self._lake
-        table = table_name(self.use_case, "predictions")
-        scored = lake.partitions(table)
-        known = sorted(lake.partitions(table_name(self.use_case, "features")))
-        first = days_before(known[-1], self.use_case.split.test // timedelta(days=1) - 1)
-        due = [d for d in known if d >= first and (d not in scored or self.outdated("score"))]
+        """Score the days of the last test window that have no scores yet, or by other code, or of other rows."""
+        features = self._rows_per_day("features")
+        scored = {} if self.outdated("score") else self._rows_per_day("predictions")
+        first = days_before(max(features), self.use_case.split.test // timedelta(days=1) - 1)
+        due = [d for d, rows in features.items() if d >= first and scored.get(d) != rows]
         for begin, end in ranges(due):
             self.job("score", first=begin, last=end)
 
     def outdated(self, purpose: str) -> bool:
         """True if an asset of the job was never materialised, or by other code than today's."""
         assets = self.defs.resolve_asset_graph()
-        keys = self.defs.resolve_job_def(job_name(self.use_case.name, purpose)).asset_layer.selected_asset_keys
+        keys = self._keys(purpose)
         made_by = self.instance.get_latest_materialization_code_versions(list(keys))
         return any(made_by.get(k) != assets.get(k).code_version for k in keys)
 
@@ -114,6 +123,7 @@ class Line:
         first: str | None = None,
         last: str | None = None,
         only: Sequence[dg.AssetKey] | None = None,
+        tags: Mapping[str, str] | None = None,
     ) -> None:
         """Run one job in this process, over a range of partitions if given, telling its progress.
 
@@ -122,13 +132,13 @@ class Line:
         """
         name = job_name(self.use_case.name, purpose)
         job = self.defs.resolve_job_def(name)
-        span = {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
+        span = dict(zip(RANGE, (first, last), strict=True))
         run_id = str(uuid.uuid4())
         self.instance.add_event_listener(run_id, Progress(echo=self.echo, steps=len(job.all_node_defs)))
         result = job.execute_in_process(
             instance=self.instance,
             run_id=run_id,
-            tags={tag: day for tag, day in span.items() if day is not None},
+            tags={**(tags or {}), **{tag: day for tag, day in span.items() if day is not None}},
             raise_on_error=False,
             asset_selection=only,
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},  # Progress tells what matters
@@ -136,24 +146,28 @@ class Line:
         if not result.success:
             raise LineError(_why(name, run_id, result))
 
-    def _arrived(self, landing: LandingZone) -> set[str]:
-        """Days on which every required table has landed."""
-        tables = [t for t in self.use_case.tables if t.is_partitioned and not t.is_optional]
-        sets = [{str(p) for p in t.source.arrivals(landing.store)} for t in tables]
-        return set.intersection(*sets)
+    def _is_judged(self) -> bool:
+        """True if the last training came to a decision, about exactly the data that the lake holds now."""
+        champion = asset_key(self.use_case, "champion")
+        runs = self.instance.get_runs(filters=dg.RunsFilter(job_name=job_name(self.use_case.name, "train")))
+        last = next((r for r in runs if r.asset_selection is None or champion in r.asset_selection), None)
+        decided = self.instance.get_latest_materialization_event(champion)
+        if last is not None and not last.is_success and (decided is None or decided.run_id != last.run_id):
+            return False
+        ledger = table_name(self.use_case, LEDGER)
+        if self._lake.version(ledger) is None:
+            return False
+        decisions = self._lake.scan(ledger).select("decided_at", "training_set").collect().sort("decided_at")
+        return bool(decisions["training_set"][-1] == make_manifest(self.use_case, self._lake).id)
 
-    def _changed(self, lake: Lake, landing: LandingZone) -> set[str]:
-        """Days with a file that landed after the one that was taken in, or that was never taken in."""
-        changed: set[str] = set()
-        for table in (t for t in self.use_case.tables if t.is_partitioned):
-            name = table_name(self.use_case, f"raw_{table.name}")
-            taken: dict[str, object] = {}
-            if lake.version(name) is not None:
-                seen = lake.scan(name).group_by(PARTITION_KEY).agg(pl.col("ingested_at").first()).collect()
-                taken = dict(seen.select(PARTITION_KEY, "ingested_at").iter_rows())
-            arrivals = table.source.arrivals(landing.store)
-            changed |= {str(p) for p, arrival in arrivals.items() if taken.get(str(p)) != arrival.arrived_at}
-        return changed
+    def _rows_per_day(self, name: str) -> dict[str, int]:
+        table = table_name(self.use_case, name)
+        if self._lake.version(table) is None:
+            return {}
+        return dict(self._lake.scan(table).group_by(PARTITION_KEY).len().collect().iter_rows())
+
+    def _keys(self, purpose: str) -> AbstractSet[dg.AssetKey]:
+        return self.defs.resolve_job_def(job_name(self.use_case.name, purpose)).asset_layer.selected_asset_keys
 
     @property
     def _lake(self) -> Lake:
@@ -164,22 +178,17 @@ class Line:
         return cast(LandingZone, (self.defs.resources or {})["landing"])
 
 
-def ranges(days: Iterable[str]) -> list[tuple[str, str]]:
-    """Runs of consecutive days, first and last of each, so that a gap in the data is a gap in the runs."""
-    found: list[tuple[str, str]] = []
-    for day in sorted(days):
-        if found and date.fromisoformat(day) - date.fromisoformat(found[-1][1]) == timedelta(days=1):
-            found[-1] = (found[-1][0], day)
-        else:
-            found.append((day, day))
-    return found
-
-
 def _why(name: str, run_id: str, result: dg.ExecuteInProcessResult) -> str:
     failures = [e for e in result.all_events if e.is_step_failure]
-    texts = []
-    for event in failures:
-        error = event.step_failure_data.error
-        cause = error.cause if error is not None and error.cause is not None else error
-        texts.append(f"{event.step_key}: {cause.message.strip() if cause is not None else 'no message'}")
+    texts = [f"{event.step_key}: {_reason(event.step_failure_data)}" for event in failures]
     return f"{name} failed (Dagster run {run_id}). " + " | ".join(texts)
+
+
+def _reason(failure: "StepFailureData") -> str:
+    """What a stage wrote for people, else the error that Dagster wrapped, without the module of its class."""
+    told = failure.user_failure_data
+    if told is not None and told.description:
+        return told.description
+    wrapped = failure.error
+    error = wrapped.cause if wrapped is not None and wrapped.cause is not None else wrapped
+    return "no message" if error is None else re.sub(r"^(\w+\.)+(?=\w+: )", "", error.message.strip())

@@ -16,9 +16,13 @@ from typing import Any, Final
 import sqlalchemy
 from dagster import AssetKey, EventLogEntry
 from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationPlanned
+from dagster._core.event_api import EventHandlerFn
 from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
+from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorageWatchdog
 from sqlalchemy import Connection, Engine, event
+from watchdog.events import FileSystemEvent
+from watchdog.observers import Observer
 
 OPEN_SHARDS: Final = 8
 """Each run has a file of its own, beside the index of all; runs under way are few."""
@@ -102,12 +106,35 @@ class PooledSqliteEventLogStorage(SqliteEventLogStorage):
             self._engines.popitem(last=False)[1].dispose()
         return self._engines[shard]
 
+    def watch(self, run_id: str, cursor: str | None, callback: EventHandlerFn) -> None:
+        """Tell `callback` of a run's new events, which is how they reach an open page of the UI."""
+        observer: Any = self._obs
+        if observer is None:
+            observer = Observer()
+            observer.start()
+            self._obs = observer
+        watchdog = _Watchdog(self, run_id, callback, cursor)
+        watched = observer.schedule(watchdog, self._base_dir, recursive=True)
+        self._watchers[run_id][callback] = (watchdog, watched)
+
     def dispose(self) -> None:
         """Close all files."""
         with self._db_lock:
             while self._engines:
                 self._engines.popitem()[1].dispose()
         super().dispose()
+
+
+class _Watchdog(SqliteEventLogStorageWatchdog):
+    """Looks at the write-ahead log too: while a file stays open, that alone changes with a commit."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._patterns = [self._log_path, f"{self._log_path}-wal"]
+
+    def on_modified(self, event: FileSystemEvent) -> None:  # noqa: ARG002 - the patterns say which file it is
+        """Read the run's new events."""
+        self._process_log()
 
 
 def _asset(entry: EventLogEntry) -> AssetKey | None:

@@ -93,7 +93,7 @@ class Bench:
         self._line_figures(runs["line"])
         if against_plain:
             self._ratios(runs["line"], runs["plain"])
-        return _stages(runs["line"], runs["plain"])
+        return stage_figures(runs["line"], runs["plain"])
 
     def rates(self) -> None:
         """Rows per second of cleaning and of features, on a lake that another measurement left or that is made now."""
@@ -157,7 +157,7 @@ class Bench:
         return {**own, **ports, **landing, "THROUGHLINE_HOME": str(self.room / home)}
 
 
-def _stages(lines: Sequence[Measured], plains: Sequence[Measured]) -> list[StageFigure]:
+def stage_figures(lines: Sequence[Measured], plains: Sequence[Measured]) -> list[StageFigure]:
     """Medians by stage, in the order of the line, and what is left over when all stages are taken away."""
     names = dict.fromkeys(span.name for run in lines for span in run.told.stages)
     stages = [

@@ -116,6 +116,7 @@ class Report:
         """Tables that can be read in a terminal and pasted into a README."""
         head = f"{self.taken_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC, {self.days} days ({self.subject})"
         lines = [head, str(self.machine), *([_busy(self.machine)] if self.machine.is_busy else [])]
+        lines += [] if self.subject == "default" else ["NOTE: budgets are for the default run; this one is too small."]
         if self.figures:
             lines += ["", *_table(["what", "measured", "budget", "verdict"], [_figure(f) for f in self.figures])]
         if self.stages:

@@ -1,6 +1,8 @@
 """The flights line over a few real days, in a state folder of its own: real lake, real MLflow, real Dagster runs."""
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import cache
@@ -18,6 +20,7 @@ from pipelines.assembly import build_definitions
 from pipelines.flight_delays.feed import publish
 from pipelines.flight_delays.use_case import FLIGHT_DELAYS
 from pipelines.jobs import job_name
+from pipelines.line import Line
 from resources.lake import Lake
 from resources.landing import LandingZone
 from resources.objects import ObjectStore
@@ -36,6 +39,23 @@ FIRST, LAST = "2013-01-01", "2013-02-07"
 """The days that land: a week more than features look back."""
 FEATURES_FROM = "2013-01-20"
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+INSTANCE = """
+event_log_storage:
+  module: resources.event_log
+  class: PooledSqliteEventLogStorage
+  config:
+    base_dir: {room}
+telemetry:
+  enabled: false
+"""
+
+
+@contextmanager
+def few_leakage_rows() -> Iterator[None]:
+    """The check for leakage has tests of its own; its two dozen rows are three quarters of a day's run."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("assets.stages.features.LEAKAGE_SAMPLE", 3)
+        yield
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,9 +120,7 @@ class Home:
         """Run a job, or some of its assets, over days `first` to `last` (or `first` alone)."""
         job = self.definitions(**resources).resolve_job_def(job_name(self.use_case.name, purpose))
         span = {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last or first}
-        with instance or dg.DagsterInstance.ephemeral() as used, pytest.MonkeyPatch.context() as patch:
-            # The check for leakage has tests of its own; its two dozen rows are three quarters of a day's run.
-            patch.setattr("assets.stages.features.LEAKAGE_SAMPLE", 3)
+        with instance or dg.DagsterInstance.ephemeral() as used, few_leakage_rows():
             return job.execute_in_process(
                 instance=used,
                 raise_on_error=False,
@@ -110,6 +128,16 @@ class Home:
                 tags={tag: day for tag, day in span.items() if day},
                 run_config=QUIET,
             )
+
+    @contextmanager
+    def line(self, told: list[str] | None = None, **resources: Any) -> Iterator[Line]:
+        """The line over this home, with a Dagster instance that stays in its folder."""
+        room = self.folder / "dagster"
+        room.mkdir(parents=True, exist_ok=True)
+        (room / "dagster.yaml").write_text(INSTANCE.format(room=room), encoding="utf-8")
+        with dg.DagsterInstance.from_config(str(room)) as instance, few_leakage_rows():
+            echo = [].append if told is None else told.append
+            yield Line(use_case=self.use_case, defs=self.definitions(**resources), instance=instance, echo=echo)
 
     def copy(self, folder: Path, *, with_landing: bool = False, use_case: UseCase | None = None) -> "Home":
         """The same state to do as one likes with; arrival times of landed files stay."""

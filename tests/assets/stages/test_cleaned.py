@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from assets.contracts import PARTITION_KEY, Expectation
+from assets.contracts import PARTITION_KEY, Clean, Expectation, SourceTable
 from assets.logic.intake import REASON
 from assets.stages.cleaned import clean_table
 from assets.stages.raw import LINEAGE
@@ -30,7 +30,7 @@ def rewrite(path: Path, text: list[str]) -> None:
 
 
 @pytest.mark.parametrize("table", FEW_DAYS.tables, ids=lambda table: table.name)
-def test_cleaned_and_quarantined_rows_are_the_raw_rows(table, cleaned: Home) -> None:
+def test_cleaned_and_quarantined_rows_are_the_raw_rows(table: SourceTable, cleaned: Home) -> None:
     raw = cleaned.rows(f"raw_{table.name}").drop(LINEAGE)
     aside = cleaned.rows(f"quarantined_{table.name}")
     kept = cleaned.rows(f"cleaned_{table.name}")
@@ -43,7 +43,7 @@ def test_cleaned_and_quarantined_rows_are_the_raw_rows(table, cleaned: Home) -> 
     assert again.rows.sort(again.rows.columns).equals(kept)
 
 
-def lookups(home: Home, table) -> dict[str, pl.LazyFrame]:
+def lookups(home: Home, table: SourceTable) -> dict[str, pl.LazyFrame]:
     return {name: home.rows(f"cleaned_{name}").lazy() for name in table.lookups}
 
 
@@ -151,7 +151,7 @@ def test_a_warning_that_fails_stops_nothing(empty: Home) -> None:
     ],
     ids=["drops a column", "changes a type", "drops rows"],
 )
-def test_a_clean_that_breaks_its_declaration_is_refused(clean, says: str, cleaned: Home) -> None:
+def test_a_clean_that_breaks_its_declaration_is_refused(clean: Clean, says: str, cleaned: Home) -> None:
     raw = cleaned.rows("raw_flights", DAY)
     with pytest.raises(InputError, match=says):
         clean_table(replace(FLIGHTS, clean=clean), raw, lookups(cleaned, FLIGHTS))

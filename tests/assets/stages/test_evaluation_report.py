@@ -5,11 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from dagster import DagsterInstance
 
 from assets.stages.evaluation_report import RULES
 from assets.stages.training_set import labelled_rows, make_manifest
-from tests.support.few_days import FEW_DAYS, LAST, Trained, checks, failures
+from tests.support.few_days import FEW_DAYS, LAST, Home, Trained, checks, failures
 
 
 @pytest.fixture
@@ -65,9 +64,12 @@ def test_a_failed_rule_is_a_warning_with_its_reason(trained: Trained, tmp_path: 
     verdict = result.output_for_node("flight_delays__evaluation_report")
     assert verdict.winner is None
     assert str(verdict.champion) == "flight_delays/1"
-    assert "champion" in json.loads(
-        (own.folder / "reports" / "flight_delays" / "evaluation_report" / "latest.json").read_text()
-    )["models"]
+    assert (
+        "champion"
+        in json.loads((own.folder / "reports" / "flight_delays" / "evaluation_report" / "latest.json").read_text())[
+            "models"
+        ]
+    )
 
 
 def test_the_verdict_names_the_winner_and_the_training_set_exactly(trained: Trained) -> None:
@@ -88,8 +90,6 @@ def test_the_report_shows_in_dagster_with_scores_that_can_be_plotted(trained: Tr
     assert 0.5 < metadata["logistic_regression/roc_auc"].value < FEW_DAYS.promotion.leakage_ceiling
 
 
-def test_an_evaluation_without_candidates_says_what_to_materialise(ingested, tmp_path: Path) -> None:
-    own = ingested.copy(tmp_path / "home")
-    with DagsterInstance.ephemeral() as instance:
-        told = failures(own.run("train", "evaluation_report", instance=instance))
+def test_an_evaluation_without_candidates_says_what_to_materialise(ingested: Home) -> None:
+    told = failures(ingested.run("train", "evaluation_report"))
     assert "materialise flight_delays/" in told

@@ -1,9 +1,11 @@
 """What the cleaned tables look like is one click away."""
 
+from pathlib import Path
+
 from tests.support.few_days import FEW_DAYS, Home, failures
 
 
-def test_every_cleaned_table_has_a_page_and_a_picture_in_the_materialisation(cleaned: Home, tmp_path) -> None:
+def test_every_cleaned_table_has_a_page_and_a_picture_in_the_materialisation(cleaned: Home, tmp_path: Path) -> None:
     own = cleaned.copy(tmp_path / "home")
     result = own.run("explore")
     assert result.success, failures(result)

@@ -149,4 +149,3 @@ def test_deleting_a_day_and_backfilling_it_gives_the_same_data_back(ingested: Ho
     assert {"raw_flights", "cleaned_weather", "features"} <= steps_run(result)
     for name in [*partitioned, "features"]:
         assert own.rows(name).equals(ingested.rows(name)), name
-

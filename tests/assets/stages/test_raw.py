@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -64,7 +65,9 @@ def wrongly_typed(path: Path) -> None:
         (wrongly_typed, ["'flight'", "row 5: 'eleven'"]),
     ],
 )
-def test_a_bad_file_fails_the_run_by_name_and_nothing_is_written(empty: Home, damage, says: list[str]) -> None:
+def test_a_bad_file_fails_the_run_by_name_and_nothing_is_written(
+    empty: Home, damage: Callable[[Path], None], says: list[str]
+) -> None:
     damage(empty.landing / flights_file(NEXT))
     result = empty.run("ingest", first=DAY, last=THIRD)
     told = failures(result)

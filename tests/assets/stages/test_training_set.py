@@ -13,7 +13,17 @@ from assets.logic.splits import RowCounts
 from assets.policies import TimeSplit
 from assets.stages.training_set import labelled_rows, make_manifest, training_data
 from resources.lake import Commit
-from tests.support.few_days import FEW_DAYS, FEATURES_FROM, LAST, Home, Trained, checks, days_between, failures, steps_run
+from tests.support.few_days import (
+    FEATURES_FROM,
+    FEW_DAYS,
+    LAST,
+    Home,
+    Trained,
+    checks,
+    days_between,
+    failures,
+    steps_run,
+)
 
 COMMIT = Commit(dagster_run_id="a test", code_version="a test")
 TEST_DAYS = days_between("2013-02-03", LAST)
