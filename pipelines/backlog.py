@@ -22,7 +22,7 @@ from resources.landing import LandingZone
 RANGE: Final = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
 """Tags of a run with its first and last partition."""
 PLAN: Final = "throughline/ranges"
-"""Tag of an ingestion with all ranges that were to be made when it began, its own and those after it."""
+"""Tag of an ingestion with its own range and those that were to be made after it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,10 +78,10 @@ class Backlog:
         for table in (t for t in self.use_case.tables if not t.is_partitioned):
             name = table_name(self.use_case, f"raw_{table.name}")
             landed = [arrival.arrived_at for arrival in table.source.arrivals(self.landing.store).values()]
-            if landed and (
-                self.lake.version(name) is None
-                or landed != self.lake.scan(name).select(pl.col("ingested_at").unique()).collect().to_series().to_list()
-            ):
+            taken: list[object] = []
+            if self.lake.version(name) is not None:
+                taken = self.lake.scan(name).select(pl.col("ingested_at").unique()).collect()["ingested_at"].to_list()
+            if landed and landed != taken:
                 return True
         return False
 
@@ -95,7 +95,8 @@ class Backlog:
         left: set[str] = set()
         for run in self.instance.get_runs(filters=dg.RunsFilter(job_name=name)):  # the newest comes first
             own = [run.tags.get(tag) or run.tags.get("dagster/partition", "") for tag in RANGE]
-            if run.is_success and run.asset_selection in (None, self.assets):
+            is_whole = not run.asset_selection or run.asset_selection == self.assets
+            if run.is_success and is_whole:
                 made |= _days(*own)
             planned = [span.split("/") for span in run.tags.get(PLAN, "").split()]
             left |= {day for span in (own, *planned) for day in _days(*span)} - made

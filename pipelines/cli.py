@@ -24,9 +24,9 @@ EXAMPLE: Final[dict[str, str | int]] = {
     "flight": 1545,
     "origin": "EWR",
     "destination": "SFO",
-    "scheduled_departure": "2013-09-01T14:00:00Z",
+    "scheduled_departure": "2013-08-31T22:00:00Z",
 }
-"""A flight of the day after the default feed: what its caller knows two hours before departure."""
+"""An evening flight of the last day of the default feed: what its caller knows two hours before departure."""
 
 
 class OneSentence(typer.Typer):

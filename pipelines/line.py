@@ -77,9 +77,10 @@ class Line:
     def ingest(self) -> bool:
         """Take in every partition that is new, changed, or depends on one that is; True if there were any."""
         planned = ranges(self.pending())
-        for first, last in planned:
+        for done, (first, last) in enumerate(planned):
             self.echo(f"Ingesting {first} to {last}")
-            self.job("ingest", first=first, last=last, tags={PLAN: " ".join(f"{a}/{b}" for a, b in planned)})
+            plan = " ".join(f"{a}/{b}" for a, b in planned[done:])
+            self.job("ingest", first=first, last=last, tags={PLAN: plan})
         return bool(planned)
 
     def pending(self) -> list[str]:
@@ -150,7 +151,7 @@ class Line:
         """True if the last training came to a decision, about exactly the data that the lake holds now."""
         champion = asset_key(self.use_case, "champion")
         runs = self.instance.get_runs(filters=dg.RunsFilter(job_name=job_name(self.use_case.name, "train")))
-        last = next((r for r in runs if r.asset_selection is None or champion in r.asset_selection), None)
+        last = next((r for r in runs if not r.asset_selection or champion in r.asset_selection), None)
         decided = self.instance.get_latest_materialization_event(champion)
         if last is not None and not last.is_success and (decided is None or decided.run_id != last.run_id):
             return False
@@ -181,7 +182,9 @@ class Line:
 def _why(name: str, run_id: str, result: dg.ExecuteInProcessResult) -> str:
     failures = [e for e in result.all_events if e.is_step_failure]
     texts = [f"{event.step_key}: {_reason(event.step_failure_data)}" for event in failures]
-    return f"{name} failed (Dagster run {run_id}). " + " | ".join(texts)
+    gates = [c for c in result.get_asset_check_evaluations() if not c.passed and c.description]
+    texts += [f"{c.check_name}: {c.description}" for c in gates if c.severity is dg.AssetCheckSeverity.ERROR]
+    return f"{name} failed (Dagster run {run_id}). " + " ".join(" | ".join(texts).split())
 
 
 def _reason(failure: "StepFailureData") -> str:

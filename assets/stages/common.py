@@ -118,7 +118,12 @@ def table_result(
 def preview(frame: pl.DataFrame, rows: int = 8) -> dg.MetadataValue:
     """The first rows as a Markdown table for the UI."""
     with pl.Config(
-        tbl_formatting="MARKDOWN", tbl_hide_dataframe_shape=True, tbl_rows=rows, tbl_cols=30, fmt_str_lengths=40
+        tbl_formatting="MARKDOWN",
+        tbl_hide_dataframe_shape=True,
+        tbl_hide_column_data_types=True,  # they would stand in the rows, as Markdown knows one line of headings only
+        tbl_rows=rows,
+        tbl_cols=30,
+        fmt_str_lengths=40,
     ):
         return dg.MetadataValue.md(str(frame.head(rows)))
 

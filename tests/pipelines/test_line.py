@@ -236,18 +236,24 @@ def test_days_planned_by_a_run_that_was_cut_short_are_made_although_no_file_chan
         assert line.pending() == []
 
 
-def test_a_gate_that_closes_is_named_with_its_reason(own: Home) -> None:
+def test_a_gate_that_closes_is_named_in_one_sentence(own: Home) -> None:
     flights = own.rows("cleaned_flights", MIDDLE)
     twice = pl.concat([flights, flights.head(1)])
     own.lake.write(own.table("cleaned_flights"), twice, partitions=[MIDDLE], commit=COMMIT)
     told: list[str] = []
-    with (
-        own.line(told) as line,
-        pytest.raises(LineError, match="flight_delays__features: .*rows_are_unique") as failure,
-    ):
+    with own.line(told) as line, pytest.raises(LineError, match=r"flight_delays__features: .*rows_are_unique"):
         line.job("ingest", first=MIDDLE, last=MIDDLE, only=[own.key("features")])
-    assert "\n" not in str(failure.value)
     assert any("features: check rows_are_unique failed (ERROR)" in t for t in told)
+
+
+def test_a_training_set_that_does_not_do_says_why_in_the_same_sentence(ingested: Home, tmp_path: Path) -> None:
+    own = ingested.copy(tmp_path / "home")
+    one_class = own.rows("features").with_columns(pl.lit(1, dtype=pl.Int8).alias("is_late"))
+    own.lake.write(own.table("features"), one_class, partitions=one_class[PARTITION_KEY].unique(), commit=COMMIT)
+    with own.line() as line, pytest.raises(LineError) as failure:
+        line.job("train", only=[own.key("training_set"), own.key("logistic_regression")])
+    assert "One class or no labels in: train, validation, test. Deliver more days." in str(failure.value)
+    assert "\n" not in str(failure.value)
 
 
 def test_nothing_landed_is_one_sentence(tmp_path: Path) -> None:
