@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from mlflow.models import ModelSignature
 
+MACHINE_LEARNING: Final = "workflowType=machine_learning"
+"""Without it the pinned MLflow opens its pages for language models."""
 CHAMPION: Final = "champion"
 """Alias of the version that is live, or should be."""
 FAMILY_TAG: Final = "family"
@@ -229,7 +231,7 @@ class MlflowModelRegistry(dg.ConfigurableResource):  # type: ignore[type-arg]  #
     def run_url(self, run_id: str) -> str:
         """Address of a run in the MLflow UI."""
         run = self._store.do(f"find run {run_id}", lambda c: c.get_run(run_id))
-        return f"{self.ui_url}/#/experiments/{run.info.experiment_id}/runs/{run_id}"
+        return f"{self.ui_url}/#/experiments/{run.info.experiment_id}/runs/{run_id}?{MACHINE_LEARNING}"
 
     def version_url(self, version: ModelVersion) -> str:
         """Address of a model version in the MLflow UI."""

@@ -74,6 +74,7 @@ def build_champion(use_case: UseCase) -> dg.AssetsDefinition:
                 "decision": decision,
                 "model_version": str(live),
                 "family": live.family,
+                "why": verdict.reasons[0],
                 "reasons": dg.MetadataValue.md("\n".join(f"- {reason}" for reason in verdict.reasons)),
                 "ledger": preview(
                     history.select("decided_at", "decision", "model_version", "previous_version", "family")

@@ -87,12 +87,13 @@ def build_cleaned(use_case: UseCase, table: SourceTable) -> dg.AssetsDefinition:
         kept = lake.write(table_name(use_case, aside.path[-1]), result.rejected, partitions=keys, commit=commit)
         context.log.info(f"{len(result.rows):,} rows of {table.name} hold, {len(result.rejected):,} are quarantined")
         reasons = result.rejected["reason"].value_counts(sort=True)
-        yield table_result(aside, lake, kept, len(result.rejected), metadata={"reasons": preview(reasons)})
+        yield table_result(aside, lake, kept, len(result.rejected), keys=keys, metadata={"reasons": preview(reasons)})
         yield table_result(
             key,
             lake,
             written,
             len(result.rows),
+            keys=keys,
             metadata={"preview": preview(result.rows), "quarantined": len(result.rejected)},
             check_results=list(_check_results(table, key, len(raw), result)),
         )

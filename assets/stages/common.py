@@ -3,7 +3,7 @@
 Belongs here: helpers that two or more stages need. Does not belong here: what any one stage does.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, timedelta
 from typing import Any, TypedDict
@@ -15,6 +15,8 @@ from assets.contracts import Column, Partitions, UseCase
 from resources.errors import InputError
 from resources.lake import Commit, Lake, TableVersion
 
+PREVIEW_COLUMNS = 12
+"""Columns of a preview; a materialisation of 243 days keeps 243 copies of it."""
 RETRY_IO = dg.RetryPolicy(max_retries=2, delay=2, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.FULL)
 """For stages that only read and write: a store that hiccups is asked again; malformed input is not (`refused`)."""
 
@@ -98,15 +100,16 @@ def table_result(
     version: TableVersion,
     rows: int,
     *,
+    keys: Sequence[str] | None,
     metadata: Mapping[str, Any] | None = None,
     check_results: list[dg.AssetCheckResult] | None = None,
 ) -> dg.MaterializeResult[None]:
-    """The materialisation of a lake table: its exact version is its data version."""
+    """The materialisation of a lake table, of partitions `keys` if it has any: its version is its data version."""
     return dg.MaterializeResult(
         asset_key=key,
         data_version=dg.DataVersion(f"v{version.number}"),
         metadata={
-            "dagster/row_count": rows,
+            **_counted(rows, keys),
             "lake/version": version.number,
             "lake/uri": lake.uri(version.table),
             **(metadata or {}),
@@ -115,14 +118,22 @@ def table_result(
     )
 
 
-def preview(frame: pl.DataFrame, rows: int = 8) -> dg.MetadataValue:
+def _counted(rows: int, keys: Sequence[str] | None) -> dict[str, int]:
+    """Rows under the name the UI knows; those of many days are not the rows of each, and are not called so."""
+    if keys is None:
+        return {"dagster/row_count": rows}
+    return {"dagster/partition_row_count": rows} if len(keys) == 1 else {"rows_of_the_run": rows}
+
+
+def preview(frame: pl.DataFrame, rows: int = 5) -> dg.MetadataValue:
     """The first rows as a Markdown table for the UI."""
     with pl.Config(
         tbl_formatting="MARKDOWN",
         tbl_hide_dataframe_shape=True,
         tbl_hide_column_data_types=True,  # they would stand in the rows, as Markdown knows one line of headings only
         tbl_rows=rows,
-        tbl_cols=30,
+        tbl_cols=PREVIEW_COLUMNS,
+        tbl_width_chars=10_000,  # a wrapped line is no Markdown table any more
         fmt_str_lengths=40,
     ):
         return dg.MetadataValue.md(str(frame.head(rows)))

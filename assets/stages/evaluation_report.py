@@ -14,7 +14,7 @@ from assets.contracts import UseCase
 from assets.logic.evaluation import Evaluation
 from assets.logic.promotion_rules import RuleOutcome
 from assets.logic.splits import TrainingManifest
-from assets.reports.evaluation import render_html, to_json, to_markdown
+from assets.reports.evaluation import headline, render_html, to_json, to_markdown
 from assets.stages.common import asset_facts, asset_key
 from assets.stages.contest import Contest, Verdict
 from resources.lake import Lake
@@ -81,6 +81,8 @@ def build_evaluation_report(use_case: UseCase) -> dg.AssetsDefinition:
             value=verdict,
             metadata={
                 "decision": "promote" if verdict.winner else "keep",
+                "headline": headline(evaluation),
+                "scores": dg.MetadataValue.md(_score_table(evaluation)),
                 "summary": dg.MetadataValue.md(to_markdown(evaluation)),
                 "report_html": dg.MetadataValue.path(uris["html"]),
                 "report_json": dg.MetadataValue.path(uris["json"]),
@@ -91,6 +93,20 @@ def build_evaluation_report(use_case: UseCase) -> dg.AssetsDefinition:
         )
 
     return evaluation_report
+
+
+def _score_table(evaluation: Evaluation) -> str:
+    """Short enough for Dagster to show without a click, which it does below 1,000 characters."""
+    names = list(evaluation.models[0].metrics)
+    lines = [
+        "| model | " + " | ".join(name.replace("_", " ") for name in names) + " |",
+        "|---" * (len(names) + 1) + "|",
+    ]
+    for model in evaluation.models:
+        values = [model.metrics[name].value for name in names]
+        cells = ["n/a" if value is None else f"{value:.4f}" for value in values]
+        lines.append(f"| {model.name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
 
 
 def _scores(evaluation: Evaluation) -> dict[str, float]:

@@ -48,7 +48,7 @@ def build_features_asset(use_case: UseCase) -> dg.AssetsDefinition:
         ],
         **asset_facts(use_case, "features", "deltalake", "polars"),
         description=(
-            f"One row per {', '.join(use_case.entity)}, as known {use_case.prediction_lead} before "
+            f"One row per {', '.join(use_case.entity)}, as known {_spoken(use_case.prediction_lead)} before "
             f"{use_case.table(use_case.entity_table).event_time}. "
             f"Label `{use_case.target.name}`: {use_case.target.definition}."
         ),
@@ -101,6 +101,7 @@ def build_features_asset(use_case: UseCase) -> dg.AssetsDefinition:
             lake,
             version,
             len(rows),
+            keys=keys,
             metadata={"preview": preview(rows), "features": len(use_case.features)},
             check_results=list(_check_results(use_case, rows, leaks)),
         )
@@ -164,10 +165,18 @@ def _new(use_case: UseCase) -> list[str]:
     return [name for name in use_case.feature_names if name not in use_case.inputs]
 
 
+def _spoken(lead: timedelta) -> str:
+    """A lead in words: `2 hours`, `1 day, 6 hours`, `30 minutes`."""
+    minutes = lead // timedelta(minutes=1)
+    parts = (("day", minutes // 1440), ("hour", minutes // 60 % 24), ("minute", minutes % 60))
+    return ", ".join(f"{n} {unit}{'s' if n != 1 else ''}" for unit, n in parts if n) or "no time"
+
+
 def _column_schema(use_case: UseCase) -> dg.TableSchema:
     return dg.TableSchema(
         columns=[
-            dg.TableColumn(f.name, type=f.kind, description=f"{f.description} ({f.group})") for f in use_case.features
+            dg.TableColumn(f.name, type=f.kind, description=f"{f.description}. Group: {f.group}.")
+            for f in use_case.features
         ]
         + [dg.TableColumn(use_case.target.name, type="Int8", description=use_case.target.definition)]
     )

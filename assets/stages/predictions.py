@@ -63,6 +63,7 @@ def build_predictions(use_case: UseCase) -> dg.AssetsDefinition:
             lake,
             version,
             len(scores),
+            keys=keys,
             metadata={
                 "preview": preview(scores),
                 "model_version": str(champion),

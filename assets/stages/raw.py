@@ -83,6 +83,7 @@ def build_raw(use_case: UseCase, table: SourceTable) -> dg.AssetsDefinition:
             lake,
             version,
             len(intake.rows),
+            keys=keys,
             metadata={"preview": preview(intake.rows.drop(LINEAGE)), "not_arrived": intake.missing},
             check_results=[
                 dg.AssetCheckResult(check_name="has_rows", passed=len(intake.rows) > 0, severity=_severity(table)),

@@ -1,5 +1,6 @@
 """The line takes in what has arrived, once, whatever is missing, late, or was cut short."""
 
+import json
 import shutil
 import signal
 import subprocess
@@ -17,6 +18,7 @@ import pytest
 from assets.contracts import PARTITION_KEY
 from assets.stages.common import days_before
 from assets.stages.features import look_back_days
+from assets.trainers.families import load_model
 from pipelines.backlog import PLAN, ranges
 from pipelines.jobs import job_name
 from pipelines.line import Line, LineError
@@ -306,12 +308,10 @@ def kill_when(home: Home, sign: Path) -> None:
     assert process.returncode == -signal.SIGKILL
 
 
-@pytest.mark.parametrize("table", ["cleaned_flights", "features"])
 def test_a_run_killed_in_the_middle_and_run_again_has_the_rows_of_an_undisturbed_one(
-    table: str, fresh: Home, five_days: Home
+    fresh: Home, five_days: Home
 ) -> None:
-    log = fresh.folder / "lake" / "flight_delays" / table / "_delta_log"
-    kill_when(fresh, log / "00000000000000000000.json")
+    kill_when(fresh, fresh.folder / "lake" / "flight_delays" / "features" / "_delta_log" / f"{0:020}.json")
     assert len(fresh.rows("raw_flights")) > 0, "it was killed before it had begun"
     assert not fresh.lake.partitions(fresh.table("features")), "it was killed after it had ended"
     with fresh.line() as line:
@@ -384,6 +384,31 @@ def test_the_line_goes_from_files_to_scores_in_four_jobs(done: Home, server: End
     assert len(done.rows("predictions")) == len(done.rows("features", *days))
 
 
+def test_every_cleaned_table_has_been_explored(done: Home, server: Endpoint) -> None:
+    with whole_line(done, server) as line:
+        event = line.instance.get_latest_materialization_event(done.key("exploration_report"))
+    assert event is not None
+    assert event.asset_materialization is not None
+    metadata = event.asset_materialization.metadata
+    folder = "reports/flight_delays/exploration_report"
+    for table in FEW_DAYS.tables:
+        assert "data:image/png;base64," in str(metadata[table.name].value)
+        assert str(metadata[f"{table.name}_evidently"].value).endswith(f"{folder}/{table.name}.html")
+        assert (done.folder / folder / f"{table.name}.html").stat().st_size > 10_000
+
+
+def test_the_endpoint_answers_as_the_champion_did_offline(done: Home, server: Endpoint, tmp_path: Path) -> None:
+    champion = done.registry.champion("flight_delays")
+    assert champion is not None
+    rows = done.rows("features", LAST).head(20).select(FEW_DAYS.feature_names)
+    offline = load_model(done.registry.download(champion, tmp_path / "model")).predict(rows)
+    assert server.predict("flight_delays", rows) == pytest.approx(offline, abs=1e-6, rel=0)
+    live = json.loads((done.folder / "values" / "flight_delays" / "endpoint.json").read_text())
+    assert live["model_version"] == str(champion)
+    assert live["url"] == f"http://127.0.0.1:{server.port}/v2/models/flight_delays/infer"
+    assert 0 < live["median_latency_ms"] <= live["p99_latency_ms"]
+
+
 def test_a_second_run_takes_nothing_in_and_trains_nothing(done: Home, server: Endpoint) -> None:
     told: list[str] = []
     before = done.versions()
@@ -395,15 +420,13 @@ def test_a_second_run_takes_nothing_in_and_trains_nothing(done: Home, server: En
     assert done.versions() == before
 
 
-def test_other_training_code_trains_without_taking_anything_in(done: Home, server: Endpoint) -> None:
+def test_other_training_code_is_a_reason_to_train_and_none_to_take_anything_in(done: Home, server: Endpoint) -> None:
+    with whole_line(done, server) as line:
+        assert not line.outdated("train")
     spec = replace(FEW_DAYS.trainers[0], parameters={"C": 0.02})
     with whole_line(replace(done, use_case=replace(FEW_DAYS, trainers=(spec,))), server) as line:
         assert line.outdated("train")
         assert line.pending() == []
-        line.run()
-        assert jobs_since(line, 4) == ["train"]
-        assert not line.outdated("train")
-    assert len(done.lake.scan(done.table("promotion_ledger")).collect()) == 2
 
 
 def test_days_that_were_taken_in_by_a_run_cut_short_are_learnt_from_by_the_next(done: Home, server: Endpoint) -> None:

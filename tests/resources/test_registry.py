@@ -264,7 +264,8 @@ def test_a_version_that_is_there_is_not_fetched_again(registry: MlflowModelRegis
 def test_addresses_lead_to_the_mlflow_ui(registry: MlflowModelRegistry, tmp_path: Path) -> None:
     version = register(registry, "addressed", tmp_path / "a")
     experiment = client_of(registry).get_run(version.run_id).info.experiment_id
-    assert registry.run_url(version.run_id) == f"http://127.0.0.1:5000/#/experiments/{experiment}/runs/{version.run_id}"
+    page = f"http://127.0.0.1:5000/#/experiments/{experiment}/runs/{version.run_id}"
+    assert registry.run_url(version.run_id) == f"{page}?workflowType=machine_learning"
     assert registry.version_url(version) == "http://127.0.0.1:5000/#/models/addressed/versions/1"
 
 

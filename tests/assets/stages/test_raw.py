@@ -109,10 +109,16 @@ def test_every_row_says_which_bytes_it_came_from_and_when_they_landed(empty: Hom
         assert abs(rows["ingested_at"].unique().item() - landed_at).total_seconds() < 1e-3
 
 
+def test_the_rows_of_one_day_are_counted_as_those_of_its_partition(empty: Home) -> None:
+    result = empty.run("ingest", "raw_flights", first=NEXT, last=NEXT)
+    metadata = result.get_asset_materialization_events()[0].materialization.metadata
+    assert metadata["dagster/partition_row_count"].value == len(empty.rows("raw_flights", NEXT))
+
+
 def test_the_materialisation_tells_rows_and_table_version_and_the_commit_tells_the_run(empty: Home) -> None:
     result = empty.run("ingest", "raw_flights", first=DAY, last=THIRD)
     metadata = result.get_asset_materialization_events()[0].materialization.metadata
-    assert metadata["dagster/row_count"].value == len(empty.rows("raw_flights"))
+    assert metadata["rows_of_the_run"].value == len(empty.rows("raw_flights"))
     assert metadata["lake/version"].value == empty.lake.version(empty.table("raw_flights"))
     asset = empty.definitions().resolve_asset_graph().get(empty.key("raw_flights"))
     written_by = empty.lake.history(empty.table("raw_flights"))[0].commit
