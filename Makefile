@@ -5,7 +5,8 @@ SHELL := /bin/sh
 MAKEFLAGS += --no-print-directory
 
 UNTIL ?= 2013-08-31
-PYTEST_ARGS ?=
+# By file, so that what a file sets up is set up once.
+PYTEST_ARGS ?= -n 2 --dist loadfile
 BENCH_ARGS ?=
 bin := .venv/bin
 ready := .venv/.ready
