@@ -17,6 +17,7 @@ from resources.lake import Commit, Lake, TableVersion
 
 PREVIEW_COLUMNS = 12
 """Columns of a preview; a materialisation of 243 days keeps 243 copies of it."""
+PREVIEW_CHARACTERS = 40
 RETRY_IO = dg.RetryPolicy(max_retries=2, delay=2, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.FULL)
 """For stages that only read and write: a store that hiccups is asked again; malformed input is not (`refused`)."""
 
@@ -126,17 +127,15 @@ def _counted(rows: int, keys: Sequence[str] | None) -> dict[str, int]:
 
 
 def preview(frame: pl.DataFrame, rows: int = 5) -> dg.MetadataValue:
-    """The first rows as a Markdown table for the UI."""
-    with pl.Config(
-        tbl_formatting="MARKDOWN",
-        tbl_hide_dataframe_shape=True,
-        tbl_hide_column_data_types=True,  # they would stand in the rows, as Markdown knows one line of headings only
-        tbl_rows=rows,
-        tbl_cols=PREVIEW_COLUMNS,
-        tbl_width_chars=10_000,  # a wrapped line is no Markdown table any more
-        fmt_str_lengths=40,
-    ):
-        return dg.MetadataValue.md(str(frame.head(rows)))
+    """The first rows and columns as a Markdown table for the UI.
+
+    Written out here, because `pl.Config` sets environment variables, which crashes a process whose other threads read
+    them at that moment.
+    """
+    shown = frame.head(rows).select(frame.columns[:PREVIEW_COLUMNS])
+    lines = [shown.columns, ["---"] * shown.width]
+    lines += [["" if v is None else str(v).replace("|", "/")[:PREVIEW_CHARACTERS] for v in row] for row in shown.rows()]
+    return dg.MetadataValue.md("\n".join(f"| {' | '.join(cells)} |" for cells in lines))
 
 
 @contextmanager

@@ -115,14 +115,25 @@ def test_the_rows_of_one_day_are_counted_as_those_of_its_partition(empty: Home) 
     assert metadata["dagster/partition_row_count"].value == len(empty.rows("raw_flights", NEXT))
 
 
-def test_the_materialisation_tells_rows_and_table_version_and_the_commit_tells_the_run(empty: Home) -> None:
-    result = empty.run("ingest", "raw_flights", first=DAY, last=THIRD)
+@pytest.mark.parametrize(
+    ("asset", "last", "count"),
+    [
+        ("raw_flights", THIRD, "rows_of_the_run"),
+        ("raw_flights", DAY, "dagster/partition_row_count"),
+        ("raw_planes", DAY, "dagster/row_count"),
+    ],
+)
+def test_the_materialisation_tells_rows_and_table_version_and_the_commit_tells_the_run(
+    asset: str, last: str, count: str, empty: Home
+) -> None:
+    result = empty.run("ingest", asset, first=DAY, last=last)
     metadata = result.get_asset_materialization_events()[0].materialization.metadata
-    assert metadata["rows_of_the_run"].value == len(empty.rows("raw_flights"))
-    assert metadata["lake/version"].value == empty.lake.version(empty.table("raw_flights"))
-    asset = empty.definitions().resolve_asset_graph().get(empty.key("raw_flights"))
-    written_by = empty.lake.history(empty.table("raw_flights"))[0].commit
-    assert written_by == Commit(dagster_run_id=result.run_id, code_version=str(asset.code_version))
+    counts = {name: value.value for name, value in metadata.items() if "row" in name}
+    assert counts == {count: len(empty.rows(asset))}
+    assert metadata["lake/version"].value == empty.lake.version(empty.table(asset))
+    node = empty.definitions().resolve_asset_graph().get(empty.key(asset))
+    written_by = empty.lake.history(empty.table(asset))[0].commit
+    assert written_by == Commit(dagster_run_id=result.run_id, code_version=str(node.code_version))
 
 
 def test_taking_in_the_same_files_again_commits_nothing(empty: Home) -> None:
