@@ -133,9 +133,10 @@ class Line:
         """
         name = job_name(self.use_case.name, purpose)
         job = self.defs.resolve_job_def(name)
+        chosen = job if only is None else job.get_subset(asset_selection=set(only))
         span = dict(zip(RANGE, (first, last), strict=True))
         run_id = str(uuid.uuid4())
-        self.instance.add_event_listener(run_id, Progress(echo=self.echo, steps=len(job.all_node_defs)))
+        self.instance.add_event_listener(run_id, Progress(echo=self.echo, steps=len(chosen.all_node_defs)))
         result = job.execute_in_process(
             instance=self.instance,
             run_id=run_id,

@@ -46,6 +46,7 @@ class Service:
         port: Where it listens on loopback; None if it does not.
         variable: The setting that moves the port.
         health: Path on `port` that answers 200 once it is up.
+        page: Path on `port` of the page a person wants to see first.
     """
 
     name: str
@@ -54,11 +55,17 @@ class Service:
     port: int | None = None
     variable: str | None = None
     health: str | None = None
+    page: str = ""
+
+    @property
+    def root(self) -> str | None:
+        """Its address without a path."""
+        return None if self.port is None else f"http://{HOST}:{self.port}"
 
     @property
     def address(self) -> str | None:
-        """Where a browser finds it."""
-        return None if self.port is None else f"http://{HOST}:{self.port}"
+        """Where a person begins to look."""
+        return None if self.root is None else f"{self.root}{self.page}"
 
 
 def prepare_environment(settings: Settings) -> None:
@@ -120,6 +127,7 @@ def services(settings: Settings) -> tuple[Service, ...]:
             port=settings.mlflow_port,
             variable="THROUGHLINE_MLFLOW_PORT",
             health="/health",
+            page="/#/experiments?workflowType=machine_learning",  # else it opens its pages for language models
         ),
     )
 
@@ -228,7 +236,7 @@ def _is_well(service: Service, settings: Settings) -> bool:
     """Whether a program answers. The daemon does not listen: the webserver is asked for its heartbeats."""
     if service.health is None:
         return health.daemons_are_healthy(_dagster(settings))
-    return health.answers(f"{service.address}{service.health}")
+    return health.answers(f"{service.root}{service.health}")
 
 
 def _dagster(settings: Settings) -> str:

@@ -233,9 +233,14 @@ class MlflowModelRegistry(dg.ConfigurableResource):  # type: ignore[type-arg]  #
         run = self._store.do(f"find run {run_id}", lambda c: c.get_run(run_id))
         return f"{self.ui_url}/#/experiments/{run.info.experiment_id}/runs/{run_id}?{MACHINE_LEARNING}"
 
+    def document_url(self, run_id: str, path: str) -> str:
+        """Address of a document of a run, such as `evaluation.html`, shown in the MLflow UI."""
+        page, _, query = self.run_url(run_id).partition("?")
+        return f"{page}/artifacts/{path}?{query}"
+
     def version_url(self, version: ModelVersion) -> str:
         """Address of a model version in the MLflow UI."""
-        return f"{self.ui_url}/#/models/{version.name}/versions/{version.number}"
+        return f"{self.ui_url}/#/models/{version.name}/versions/{version.number}?{MACHINE_LEARNING}"
 
     @property
     def _store(self) -> Store:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from assets.contracts import Expectation, Severity
+from assets.logic.wording import capital
 
 if TYPE_CHECKING:
     from great_expectations.core import ExpectationSuite, ExpectationValidationResult
@@ -52,6 +53,24 @@ class ExpectationResult:
     severity: Severity
     observed: Mapping[str, Observed]
     error: str | None = None
+
+    @property
+    def why(self) -> str | None:
+        """Why it failed, in a sentence; None if it passed."""
+        if self.passed or self.error is not None:
+            return self.error
+        if "unexpected_count" not in self.observed:
+            return f"Observed: {self.observed.get('observed_value', 'nothing')}."
+        count, of = self.observed["unexpected_count"], self.observed.get("element_count", "?")
+        such = f", such as {self.observed['unexpected_values']}" if "unexpected_values" in self.observed else ""
+        return f"{count} of {of} values are not as expected{such}."
+
+
+def told(expectation: Expectation) -> str:
+    """What an expectation demands, in the words of the library: its type and its arguments."""
+    arguments = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in expectation.arguments.items())
+    demand = expectation.type.replace("_", " ")
+    return f"{capital(demand)}: {arguments}. Great Expectations, {expectation.severity}."
 
 
 def validate(frame: pl.DataFrame, expectations: Sequence[Expectation]) -> list[ExpectationResult]:

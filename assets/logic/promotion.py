@@ -10,7 +10,8 @@ from typing import Final
 
 from assets.logic.bootstrap import DECISION_RESAMPLES, DayBlocks
 from assets.logic.contenders import Contender, Trial, UnseenRows
-from assets.logic.promotion_rules import DIFFERS, RULES, RuleOutcome, capital
+from assets.logic.promotion_rules import DIFFERS, RULES, RuleOutcome
+from assets.logic.wording import capital
 from assets.policies import PromotionPolicy
 
 TELLING: Final = ("beats_", "not_worse_", "no_slice_", "is_calibrated")

@@ -11,6 +11,7 @@ from typing import Final
 from assets.logic.bootstrap import MINIMUM_DAYS, Difference
 from assets.logic.contenders import Contender, Trial
 from assets.logic.metrics import Measured
+from assets.logic.wording import capital
 
 DIFFERS: Final = "differs_from_champion"
 CALIBRATION: Final = "ece"
@@ -187,11 +188,6 @@ RULES: Final[tuple[Callable[[Trial], list[RuleOutcome]], ...]] = (
     differs_from_champion,
 )
 """In the order in which a person asks: is the test sound, does it help, is it safe, is it new."""
-
-
-def capital(text: str) -> str:
-    """The text with a capital first letter, the rest as it is."""
-    return text[:1].upper() + text[1:]
 
 
 def _below(

@@ -14,7 +14,7 @@ import polars as pl
 
 from assets.logic.evaluation import Evaluation, ModelScores
 from assets.logic.metrics import task_metrics
-from assets.logic.promotion_rules import capital
+from assets.logic.wording import capital
 from assets.reports import plots
 from assets.reports.evaluation_tables import METRIC_TITLES, metric_names, model_rows, slice_rows, verdicts
 

@@ -10,7 +10,8 @@ import polars as pl
 
 from assets.logic.evaluation import Evaluation, ModelScores
 from assets.logic.metrics import task_metrics
-from assets.logic.promotion_rules import RuleOutcome, capital
+from assets.logic.promotion_rules import RuleOutcome
+from assets.logic.wording import capital
 from assets.reports import plots
 
 METRIC_TITLES: Final = {

@@ -14,7 +14,7 @@ import polars as pl
 
 from assets.logic.evaluation import Evaluation, Explanation, ModelScores
 from assets.logic.metrics import Floats, Labels, calibration_curve
-from assets.logic.promotion_rules import capital
+from assets.logic.wording import capital
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -89,7 +89,7 @@ def loss_by_day(evaluation: Evaluation, metric: str) -> "Figure":
     upper.tick_params(labelbottom=False)
     _date_axis(lower)
     handles, labels = upper.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper left", ncols=4, frameon=False, fontsize=8.5, labelcolor=NEUTRAL)
+    figure.legend(handles, labels, loc="outside upper left", ncols=3, frameon=False, fontsize=8.5, labelcolor=NEUTRAL)
     return figure
 
 
@@ -177,7 +177,10 @@ def _styled(models: Sequence[ModelScores]) -> list[tuple[ModelScores, dict[str, 
     styled = []
     for model in models:
         line = next(dashes, "-.") if model.role == "baseline" else "-"
-        style = {"color": colours[model.name], "linestyle": line, "linewidth": 1.6, "label": capital(model.title)}
+        # The champion lies as a band below the others: a challenger that equals it would hide it.
+        width, zorder = (5.0, 1.5) if model.role == "champion" else (1.6, 2.0)
+        style: dict[str, Any] = {"color": colours[model.name], "linestyle": line, "linewidth": width, "zorder": zorder}
+        style |= {"label": capital(model.title), "alpha": 0.45 if model.role == "champion" else 1.0}
         styled.append((model, style))
     return styled
 
@@ -207,7 +210,7 @@ def _axes(
 
 def _legend(axes: "Axes") -> None:
     if axes.get_legend_handles_labels()[0]:
-        axes.legend(frameon=False, fontsize=8.5, labelcolor=NEUTRAL)
+        axes.legend(loc="upper left", frameon=False, fontsize=8.5, labelcolor=NEUTRAL)
 
 
 def _date_axis(axes: "Axes") -> None:

@@ -6,7 +6,6 @@ Belongs here: search, fit, and putting on record what was made from what. Does n
 
 import hashlib
 import tempfile
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,11 +16,12 @@ from assets.code_version import code_version, git_commit
 from assets.contracts import UseCase
 from assets.logic.metrics import score
 from assets.logic.splits import TrainingManifest
+from assets.logic.wording import capital
 from assets.policies import TrainerSpec
 from assets.stages.common import asset_facts, asset_key, table_name
 from assets.stages.training_set import training_data
 from assets.trainers.base import Fit, Progress, TrainingData
-from assets.trainers.families import trainer
+from assets.trainers.families import FAMILIES, trainer
 from assets.trainers.mlflow_signature import MODEL_CODE, requirements_of, signature_of, to_mlflow
 from assets.trainers.search import search
 from resources.lake import Lake
@@ -31,7 +31,6 @@ from resources.registry import MlflowModelRegistry, ModelVersion
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-KINDS: Mapping[str, str] = {"logistic_regression": "scikitlearn", "catboost": "catboost", "neural_network": "pytorch"}
 FINGERPRINT_TAG = "training_fingerprint"
 """Equal for two models that were made from the same data, code and configuration."""
 MANIFEST_TAG = "training_set"
@@ -41,14 +40,14 @@ TRAINED_THROUGH_TAG = "trained_through"
 
 def build_candidate(use_case: UseCase, spec: TrainerSpec) -> dg.AssetsDefinition:
     """The asset that trains one family and hands on the exact version it registered."""
-    version = family_code_version(spec)
+    version, family = family_code_version(spec), FAMILIES[spec.family]
 
     @dg.asset(
         key=asset_key(use_case, spec.family),
         ins={"training_set": dg.AssetIn(key=asset_key(use_case, "training_set"))},
-        **asset_facts(use_case, "candidate", KINDS[spec.family], "mlflow"),
-        description=f"A {spec.family.replace('_', ' ')}, searched over {spec.search_trials} trials inside the training "
-        "window, stopped early and calibrated on the validation window, registered in MLflow.",
+        **asset_facts(use_case, "candidate", family.kind, "mlflow"),
+        description=f"{capital(family.title)}: searched over {spec.search_trials} trials inside the training window, "
+        "stopped early and calibrated on the validation window, registered in MLflow.",
         code_version=version,
     )
     def candidate(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import dagster as dg
 import polars as pl
 
-from assets.checks.expectations import validate
+from assets.checks.expectations import told, validate
 from assets.code_version import code_version
 from assets.contracts import PARTITION_KEY, SourceTable, UseCase
 from assets.logic.intake import quarantine
@@ -156,7 +156,7 @@ def _check_specs(table: SourceTable, key: dg.AssetKey) -> list[dg.AssetCheckSpec
             e.check,
             asset=key,
             blocking=e.severity == "critical",
-            description=f"Great Expectations: {e.type} with {dict(e.arguments)} ({e.severity})",
+            description=told(e),
         )
         for e in table.expectations
     ]
@@ -180,7 +180,7 @@ def _check_results(
             passed=outcome.passed,
             # Dagster wants a result for each declared check; that an optional table is absent must not stop a run.
             severity=dg.AssetCheckSeverity.WARN if is_absent else SEVERITY[outcome.severity],
-            description=outcome.error,
+            description=outcome.why,
             metadata=dict(outcome.observed),
         )
 

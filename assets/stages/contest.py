@@ -23,7 +23,7 @@ from assets.stages.candidates import FINGERPRINT_TAG, TRAINED_THROUGH_TAG
 from assets.stages.training_set import as_rows, labelled_rows
 from assets.trainers.base import Model
 from assets.trainers.encoding import FeatureError
-from assets.trainers.families import load_model
+from assets.trainers.families import FAMILIES, load_model
 from resources.lake import Lake
 from resources.registry import MlflowModelRegistry, ModelVersion
 
@@ -164,14 +164,14 @@ def _contender(
     name: str, version: ModelVersion, registry: MlflowModelRegistry, model: Model, features: pl.DataFrame
 ) -> Contender:
     tags = registry.tags(version)
-    through = tags.get(TRAINED_THROUGH_TAG)
+    through, title = tags.get(TRAINED_THROUGH_TAG), FAMILIES[version.family].title
     return Contender(
         name=name,
         prediction=model.predict(features),
         version=str(version),
         fingerprint=tags.get(FINGERPRINT_TAG),
         trained_through=None if through is None else date.fromisoformat(through),
-        title=f"the champion ({version.family.replace('_', ' ')})" if name == "champion" else None,
+        title=f"the champion ({title})" if name == "champion" else title,
     )
 
 

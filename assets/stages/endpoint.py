@@ -95,8 +95,8 @@ def build_endpoint(use_case: UseCase, declared_at: str) -> dg.AssetsDefinition:
                 "url": dg.MetadataValue.url(live.url),
                 "docs": dg.MetadataValue.url(f"http://{endpoint_server.host}:{endpoint_server.port}/docs"),
                 "model_version": live.model_version,
-                "median_latency_ms": live.median_latency_ms,
-                "p99_latency_ms": live.p99_latency_ms,
+                "median_latency_ms": round(live.median_latency_ms, 2),
+                "p99_latency_ms": round(live.p99_latency_ms, 2),
             },
             check_results=[
                 dg.AssetCheckResult(

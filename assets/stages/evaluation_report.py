@@ -75,7 +75,8 @@ def build_evaluation_report(use_case: UseCase) -> dg.AssetsDefinition:
             use_case.name, "evaluation_report", stamp, {"html": html.encode(), "json": content.encode()}
         )
         with registry.run(use_case.name, "evaluation", {"dagster.run_id": context.run.run_id}) as mlflow_run:
-            registry.log(mlflow_run, documents={"evaluation.html": html, "evaluation.json": content})
+            documents = {"evaluation.html": html, "evaluation.json": content}
+            registry.log(mlflow_run, metrics=_scores(evaluation), documents=documents)
         context.log.info(verdict.reasons[0])
         yield dg.MaterializeResult(
             value=verdict,
@@ -83,6 +84,7 @@ def build_evaluation_report(use_case: UseCase) -> dg.AssetsDefinition:
                 "decision": "promote" if verdict.winner else "keep",
                 "headline": headline(evaluation),
                 "scores": dg.MetadataValue.md(_score_table(evaluation)),
+                "report": dg.MetadataValue.url(registry.document_url(mlflow_run, "evaluation.html")),
                 "summary": dg.MetadataValue.md(to_markdown(evaluation)),
                 "report_html": dg.MetadataValue.path(uris["html"]),
                 "report_json": dg.MetadataValue.path(uris["json"]),
@@ -120,6 +122,12 @@ def _scores(evaluation: Evaluation) -> dict[str, float]:
     }
 
 
+def _numbers(outcome: RuleOutcome | None) -> dict[str, float]:
+    """What a rule measured and its limit, where it has such numbers."""
+    found = {} if outcome is None else {"measured": outcome.observed, "limit": outcome.limit}
+    return {name: value for name, value in found.items() if value is not None}
+
+
 def _check_results(evaluation: Evaluation, rules: Mapping[str, str]) -> Iterator[dg.AssetCheckResult]:
     """One check per rule, about the challenger the decision is about. A refusal is a result, not a failed run."""
     about: dict[str, RuleOutcome] = {
@@ -132,5 +140,5 @@ def _check_results(evaluation: Evaluation, rules: Mapping[str, str]) -> Iterator
             passed=outcome is not None and outcome.passed,
             severity=dg.AssetCheckSeverity.WARN,
             description=outcome.reason if outcome else "No challenger could be scored.",
-            metadata={} if outcome is None or outcome.observed is None else {"observed": outcome.observed},
+            metadata=_numbers(outcome),
         )

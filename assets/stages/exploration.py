@@ -10,9 +10,10 @@ import dagster as dg
 
 from assets.code_version import code_version
 from assets.contracts import UseCase
-from assets.reports.exploration import explore
+from assets.reports.exploration import Exploration, explore
 from assets.stages.common import asset_facts, asset_key, table_name
 from resources.lake import Lake
+from resources.registry import MlflowModelRegistry
 from resources.reports import Reports
 
 
@@ -28,19 +29,26 @@ def build_exploration_report(use_case: UseCase) -> dg.AssetsDefinition:
         code_version=code_version(__name__, "assets.reports.exploration"),
     )
     def exploration_report(
-        context: dg.AssetExecutionContext, lake: Lake, reports: Reports
+        context: dg.AssetExecutionContext, lake: Lake, registry: MlflowModelRegistry, reports: Reports
     ) -> dg.MaterializeResult[None]:
         metadata: dict[str, dg.MetadataValue] = {}
-        for table in use_case.tables:
-            frame = lake.scan(table_name(use_case, f"cleaned_{table.name}")).collect()
-            found = explore(frame.select(list(table.cleaned_columns)), table.cleaned_columns)
-            uris = reports.write(use_case.name, "exploration_report", table.name, {"html": found.html.encode()})
-            image = base64.b64encode(found.histograms).decode()
-            metadata[table.name] = dg.MetadataValue.md(
-                f"{found.markdown}\n\n![distributions of {table.name}](data:image/png;base64,{image})"
-            )
-            metadata[f"{table.name}_evidently"] = dg.MetadataValue.path(uris["html"])
-            context.log.info(f"{table.name}: {len(frame):,} rows described")
+        with registry.run(use_case.name, "exploration", {"dagster.run_id": context.run.run_id}) as mlflow_run:
+            for table in use_case.tables:
+                frame = lake.scan(table_name(use_case, f"cleaned_{table.name}")).collect()
+                found = explore(frame.select(list(table.cleaned_columns)), table.cleaned_columns)
+                uris = reports.write(use_case.name, "exploration_report", table.name, {"html": found.html.encode()})
+                # Dagster shows a file as a path, which a browser does not follow; MLflow shows the page.
+                page = f"{table.name}.html"
+                registry.log(mlflow_run, documents={page: found.html})
+                metadata[table.name] = dg.MetadataValue.md(_shown(table.name, found))
+                metadata[f"{table.name}/evidently"] = dg.MetadataValue.url(registry.document_url(mlflow_run, page))
+                metadata[f"{table.name}/evidently_html"] = dg.MetadataValue.path(uris["html"])
+                context.log.info(f"{table.name}: {len(frame):,} rows described")
         return dg.MaterializeResult(metadata=metadata)
 
     return exploration_report
+
+
+def _shown(table: str, found: Exploration) -> str:
+    image = base64.b64encode(found.histograms).decode()
+    return f"{found.markdown}\n\n![distributions of {table}](data:image/png;base64,{image})"

@@ -1,14 +1,34 @@
 """The model families by name. A family's libraries load only when it is asked for."""
 
 import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from assets.trainers.base import Model, Trainer
 from assets.trainers.fitted import Description
 
-_MODULES: Final = ("logistic_regression", "catboost", "neural_network")
-"""Every module has a `TRAINER` and a `MODEL`, and the name of the module is the name of the family."""
+
+@dataclass(frozen=True, kw_only=True)
+class Family:
+    """How a family is shown.
+
+    Attributes:
+        title: What a person calls it.
+        kind: Its library, as the Dagster UI knows it.
+    """
+
+    title: str
+    kind: str
+
+
+FAMILIES: Final[Mapping[str, Family]] = {
+    "logistic_regression": Family(title="logistic regression", kind="scikitlearn"),
+    "catboost": Family(title="CatBoost", kind="catboost"),
+    "neural_network": Family(title="neural network", kind="pytorch"),
+}
+"""Each has a module of its name beside this one, with a `TRAINER` and a `MODEL`."""
 
 
 def trainer(family: str) -> Trainer:
@@ -34,6 +54,6 @@ def load_model(folder: Path) -> Model:
 
 
 def _module(family: str) -> str:
-    if family not in _MODULES:
-        raise ValueError(f"there is no model family {family!r}; known are {list(_MODULES)}")
+    if family not in FAMILIES:
+        raise ValueError(f"there is no model family {family!r}; known are {list(FAMILIES)}")
     return f"assets.trainers.{family}"

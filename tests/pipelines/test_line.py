@@ -393,7 +393,8 @@ def test_every_cleaned_table_has_been_explored(done: Home, server: Endpoint) -> 
     folder = "reports/flight_delays/exploration_report"
     for table in FEW_DAYS.tables:
         assert "data:image/png;base64," in str(metadata[table.name].value)
-        assert str(metadata[f"{table.name}_evidently"].value).endswith(f"{folder}/{table.name}.html")
+        assert str(metadata[f"{table.name}/evidently_html"].value).endswith(f"{folder}/{table.name}.html")
+        assert f"/artifacts/{table.name}.html?" in str(metadata[f"{table.name}/evidently"].value)
         assert (done.folder / folder / f"{table.name}.html").stat().st_size > 10_000
 
 
@@ -417,6 +418,7 @@ def test_a_second_run_takes_nothing_in_and_trains_nothing(done: Home, server: En
         assert jobs_since(line, 4) == ["train"]
         assert line.instance.get_runs()[0].asset_selection == {done.key("endpoint")}
     assert any("Neither data nor code changed" in t for t in told)
+    assert any("[1/1] endpoint ..." in t for t in told)
     assert done.versions() == before
 
 

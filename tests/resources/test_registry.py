@@ -266,7 +266,10 @@ def test_addresses_lead_to_the_mlflow_ui(registry: MlflowModelRegistry, tmp_path
     experiment = client_of(registry).get_run(version.run_id).info.experiment_id
     page = f"http://127.0.0.1:5000/#/experiments/{experiment}/runs/{version.run_id}"
     assert registry.run_url(version.run_id) == f"{page}?workflowType=machine_learning"
-    assert registry.version_url(version) == "http://127.0.0.1:5000/#/models/addressed/versions/1"
+    version_page = "http://127.0.0.1:5000/#/models/addressed/versions/1"
+    assert registry.version_url(version) == f"{version_page}?workflowType=machine_learning"
+    document = registry.document_url(version.run_id, "evaluation.html")
+    assert document == f"{page}/artifacts/evaluation.html?workflowType=machine_learning"
 
 
 def test_processes_that_start_together_on_a_fresh_store_all_succeed(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import polars as pl
 import pytest
 
-from assets.checks.expectations import NO_ROWS, ExpectationResult, validate
+from assets.checks.expectations import NO_ROWS, ExpectationResult, told, validate
 from assets.contracts import Expectation
 
 FRAME = pl.DataFrame(
@@ -55,6 +55,22 @@ def test_a_failure_shows_how_many_values_and_which() -> None:
     assert observed["unexpected_count"] == 1
     assert observed["missing_count"] == 1
     assert observed["unexpected_values"] == "4000.0"
+
+
+def test_a_failure_says_why_and_a_success_says_nothing() -> None:
+    assert one(FRAME, SMALL).why == "1 of 4 values are not as expected, such as 4000.0."
+    assert one(FRAME, HAS_ROWS).why is None
+
+
+def test_a_failure_of_the_whole_table_says_what_was_observed() -> None:
+    many = Expectation(check="many", type="expect_table_row_count_to_be_between", arguments={"min_value": 5})
+    assert one(FRAME, many).why == "Observed: 4."
+
+
+def test_an_expectation_is_told_in_words() -> None:
+    assert told(SMALL) == (
+        "Expect column values to be between: column size, max value 100. Great Expectations, critical."
+    )
 
 
 def test_observed_values_are_plain_python() -> None:

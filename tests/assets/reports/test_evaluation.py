@@ -2,76 +2,21 @@ import dataclasses
 import json
 import math
 import re
-from datetime import UTC, date, datetime
 from html.parser import HTMLParser
 
 import numpy as np
 import polars as pl
 import pytest
 
-from assets.logic.contenders import Contender, UnseenRows
-from assets.logic.evaluation import Evaluation, Explanation, evaluate
-from assets.logic.splits import Window
-from assets.policies import PromotionPolicy
+from assets.logic.contenders import Contender
+from assets.logic.evaluation import Evaluation, Explanation
 from assets.reports.evaluation import headline, render_html, to_json, to_markdown
-
-DAYS = np.arange("2013-08-01", "2013-08-15", dtype="datetime64[D]")
-TEST = Window(start=date(2013, 8, 1), end=date(2013, 8, 14))
-
-
-def make(
-    *, champion: Contender | None = None, label: np.ndarray | None = None, broken: bool = False, explained: bool = False
-) -> Evaluation:
-    rng = np.random.default_rng(5)
-    truth = rng.normal(-1.2, 1.2, 2800)
-    chance = 1 / (1 + np.exp(-truth))
-    labels = (rng.random(2800) < chance).astype(np.int8) if label is None else label
-    features = pl.DataFrame(
-        {"wind": truth[:50], "carrier": ["AA", None] * 25, "empty": pl.Series([None] * 50, dtype=pl.Float64)}
-    )
-    cat = Contender(
-        name="catboost",
-        prediction=None if broken else chance,
-        problem="its file is gone" if broken else None,
-        version="line/2",
-        fingerprint="f2",
-        trained_through=date(2013, 7, 31),
-        title="CatBoost",
-    )
-    return evaluate(
-        [cat],
-        champion,
-        [Contender(name="base_rate", prediction=np.full(2800, 0.27), title="base rate of the training rows")],
-        UnseenRows(label=labels, day=np.repeat(DAYS, 200), slices=pl.DataFrame({"origin": ["<A&B>", "C"] * 1400})),
-        use_case="line",
-        question="Will it be late?",
-        task="binary",
-        test=TEST,
-        policy=PromotionPolicy(leakage_ceiling=0.95),
-        seed=3,
-        created_at=datetime(2026, 1, 2, 3, 4, tzinfo=UTC),
-        basis={"Code version": "abc123"},
-        explanation=Explanation(model="catboost", contributions=rng.normal(0, 1, (50, 3)), features=features)
-        if explained
-        else None,
-        resamples=200,
-    )
-
-
-def champion_like(fingerprint: str = "f1") -> Contender:
-    rng = np.random.default_rng(6)
-    return Contender(
-        name="champion",
-        prediction=rng.uniform(0.1, 0.4, 2800),
-        version="line/1",
-        fingerprint=fingerprint,
-        trained_through=date(2013, 6, 30),
-    )
+from tests.support.evaluations import champion_like, made_up_evaluation
 
 
 @pytest.fixture(scope="module")
 def evaluation() -> Evaluation:
-    return make(champion=champion_like(), explained=True)
+    return made_up_evaluation(champion=champion_like(), explained=True)
 
 
 def test_the_json_has_the_keys_that_programs_rely_on(evaluation: Evaluation) -> None:
@@ -98,14 +43,14 @@ def test_the_json_tells_the_decision(evaluation: Evaluation) -> None:
 
 
 def test_the_json_is_strict_even_when_a_model_could_not_be_scored() -> None:
-    text = json.dumps(to_json(make(broken=True)), allow_nan=False)
+    text = json.dumps(to_json(made_up_evaluation(broken=True)), allow_nan=False)
     model = json.loads(text)["models"]["catboost"]
     assert set(model["metrics"].values()) == {None}
     assert model["undefined"]["roc_auc"] == "its file is gone"
 
 
 def test_a_test_month_of_one_class_gives_reports_without_scores() -> None:
-    one = make(label=np.zeros(2800, dtype=np.int8))
+    one = made_up_evaluation(label=np.zeros(2800, dtype=np.int8))
     assert to_json(one)["models"]["catboost"]["metrics"]["log_loss"] is None
     assert "all 2800 labels are 0" in render_html(one)
     assert "Nothing goes live" in to_markdown(one)
@@ -126,7 +71,7 @@ def test_numbers_that_json_does_not_know_are_null(evaluation: Evaluation, value:
     ],
 )
 def test_the_headline_says_what_happens(champion: Contender | None, words: str) -> None:
-    assert headline(make(champion=champion)) == words
+    assert headline(made_up_evaluation(champion=champion)) == words
 
 
 class Page(HTMLParser):

@@ -87,6 +87,7 @@ def test_the_report_shows_in_dagster_with_scores_that_can_be_plotted(trained: Tr
     metadata = event.materialization.metadata
     assert metadata["decision"].value == "promote"
     assert "| " in metadata["summary"].value
+    assert "/artifacts/evaluation.html?" in str(metadata["report"].value)
     assert 0.5 < metadata["logistic_regression/roc_auc"].value < FEW_DAYS.promotion.leakage_ceiling
 
 
