@@ -66,7 +66,8 @@ def feed(
 @app.command()
 def line() -> None:
     """Run the line: take in what has landed, train, judge, and leave the endpoint live."""
-    from pipelines.services import ENDPOINT, check_ports
+    from pipelines.programs import ENDPOINT
+    from pipelines.services import check_ports
 
     settings = _settings()
     check_ports(settings, [ENDPOINT])

@@ -10,6 +10,8 @@ from http.client import HTTPException
 from typing import Any, Final
 
 TIMEOUT_SECONDS: Final = 5.0
+RELOAD_SECONDS: Final = 90.0
+"""Longest wait for code to load anew; 2 s on an idle machine."""
 
 
 def answers(url: str) -> bool:
@@ -24,6 +26,11 @@ def daemons_are_healthy(dagster: str) -> bool:
         return False
     daemons = answer["instance"]["daemonHealth"]["allDaemonStatuses"]
     return all(bool(daemon["healthy"]) for daemon in daemons if daemon["required"])
+
+
+def reload_locations(dagster: str) -> bool:
+    """Have the webserver at `dagster` load all code locations anew; True once it has."""
+    return _graphql(dagster, "mutation{reloadWorkspace{__typename}}", RELOAD_SECONDS) is not None
 
 
 def broken_locations(dagster: str) -> dict[str, str]:
@@ -51,19 +58,19 @@ def _root_cause(error: dict[str, Any]) -> str:
     return " ".join(str(messages[-1]).split())
 
 
-def _graphql(dagster: str, query: str) -> dict[str, Any] | None:
-    answer = _ask(f"{dagster}/graphql", json.dumps({"query": query}).encode())
+def _graphql(dagster: str, query: str, timeout: float = TIMEOUT_SECONDS) -> dict[str, Any] | None:
+    answer = _ask(f"{dagster}/graphql", json.dumps({"query": query}).encode(), timeout)
     if answer is None:
         return None
     data: dict[str, Any] = json.loads(answer)["data"]
     return data
 
 
-def _ask(url: str, body: bytes | None = None) -> bytes | None:
+def _ask(url: str, body: bytes | None = None, timeout: float = TIMEOUT_SECONDS) -> bytes | None:
     """The body of an answer 200, or None when nothing, or something else, answers there."""
     request = urllib.request.Request(url, data=body, headers={"Content-Type": "application/json"})  # noqa: S310  # loopback
     try:
-        with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as response:  # noqa: S310  # loopback
+        with urllib.request.urlopen(request, timeout=timeout) as response:  # noqa: S310  # loopback
             content: bytes = response.read()
             return content if response.status == 200 else None
     except (OSError, HTTPException):  # no connection, a time-out, an error status, or no HTTP at all

@@ -1,19 +1,17 @@
-"""The programs around the line on a laptop: Dagster's user interface and daemon, MLflow's, and the endpoint.
+"""Starting, watching and ending the programs around the line on a laptop.
 
-Belongs here: which programs those are, how they start, where they answer, what is told of them.
-Does not belong here: how a process is detached and found again (`resources/processes.py`), what a program answers when
-it is asked how it is (`health.py`), and the line (`line.py`).
+Belongs here: the order of things, and what is told of them. Does not belong here: which programs those are
+(`programs.py`), how a process is detached and found again (`resources/processes.py`), what a program answers when it is
+asked how it is (`health.py`), and the line (`line.py`).
 """
 
 import os
-import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
-from pipelines import health
+from pipelines import health, programs
+from pipelines.programs import DAGSTER, ENDPOINT, HOST, Service, services
 from resources import processes
 from resources.errors import ThroughlineError
 from resources.objects import ObjectStore
@@ -21,51 +19,13 @@ from resources.settings import Settings
 
 Echo = Callable[[str], None]
 
-ROOT: Final = Path(__file__).parents[1]
-WORKSPACE: Final = ROOT / "workspace.yaml"
-INSTANCE: Final = ROOT / "infra" / "dagster" / "dagster.yaml"
-HOST: Final = "127.0.0.1"
+INSTANCE: Final = programs.ROOT / "infra" / "dagster" / "dagster.yaml"
 START_SECONDS: Final = 90.0
 """Longest wait for a program to answer; 3 to 8 s on an idle machine, ten times that on a busy one."""
-ENDPOINT: Final = "endpoint"
-"""Name under which the `endpoint` asset starts its server."""
 
 
 class ServiceError(ThroughlineError):
     """A program cannot be started or does not answer; the message names it and what to do."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Service:
-    """One program that stays up after the command that started it.
-
-    Attributes:
-        name: Of its pid file and log.
-        title: What a person calls it.
-        command: How it is started; empty for the endpoint, which its asset starts.
-        port: Where it listens on loopback; None if it does not.
-        variable: The setting that moves the port.
-        health: Path on `port` that answers 200 once it is up.
-        page: Path on `port` of the page a person wants to see first.
-    """
-
-    name: str
-    title: str
-    command: tuple[str, ...] = ()
-    port: int | None = None
-    variable: str | None = None
-    health: str | None = None
-    page: str = ""
-
-    @property
-    def root(self) -> str | None:
-        """Its address without a path."""
-        return None if self.port is None else f"http://{HOST}:{self.port}"
-
-    @property
-    def address(self) -> str | None:
-        """Where a person begins to look."""
-        return None if self.root is None else f"{self.root}{self.page}"
 
 
 def prepare_environment(settings: Settings) -> None:
@@ -74,7 +34,7 @@ def prepare_environment(settings: Settings) -> None:
     Raises:
         ServiceError: If the files of the clone that the programs need are not there.
     """
-    if missing := [path for path in (WORKSPACE, INSTANCE) if not path.is_file()]:
+    if missing := [path for path in (programs.WORKSPACE, INSTANCE) if not path.is_file()]:
         raise ServiceError(f"{missing[0]} is missing; run throughline from a clone, installed with `make setup`")
     ObjectStore(str(settings.dagster_home)).write("dagster.yaml", INSTANCE.read_bytes())
     os.environ |= {
@@ -87,49 +47,6 @@ def prepare_environment(settings: Settings) -> None:
         "MLFLOW_LOGGING_LEVEL": "WARNING",
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # its job runner is 7 processes and 1.4 GB
     }
-
-
-def services(settings: Settings) -> tuple[Service, ...]:
-    """The programs in the order in which they start."""
-    return (
-        Service(
-            name=ENDPOINT,
-            title="Endpoint",
-            port=settings.endpoint_port,
-            variable="THROUGHLINE_ENDPOINT_PORT",
-            health="/v2/health/live",
-        ),
-        Service(
-            name="dagster-webserver",
-            title="Dagster",
-            command=(
-                *_module("dagster_webserver"),
-                *("--workspace", str(WORKSPACE), "--host", HOST, "--port", str(settings.dagster_port)),
-            ),
-            port=settings.dagster_port,
-            variable="THROUGHLINE_DAGSTER_PORT",
-            health="/server_info",
-        ),
-        Service(
-            name="dagster-daemon",
-            title="Dagster daemon",
-            command=(*_module("dagster._daemon"), "run", "--workspace", str(WORKSPACE)),
-        ),
-        Service(
-            name="mlflow",
-            title="MLflow",
-            command=(
-                *_module("mlflow"),
-                *("server", "--host", HOST, "--port", str(settings.mlflow_port), "--workers", "1"),
-                *("--backend-store-uri", f"sqlite:///{settings.mlflow_home / 'mlflow.db'}"),
-                *("--artifacts-destination", str(settings.mlflow_home / "artifacts")),
-            ),
-            port=settings.mlflow_port,
-            variable="THROUGHLINE_MLFLOW_PORT",
-            health="/health",
-            page="/#/experiments?workflowType=machine_learning",  # else it opens its pages for language models
-        ),
-    )
 
 
 def check_ports(settings: Settings, names: Sequence[str] | None = None) -> None:
@@ -156,6 +73,8 @@ def check_ports(settings: Settings, names: Sequence[str] | None = None) -> None:
 def up(settings: Settings, echo: Echo) -> None:
     """Start what does not run yet, and wait until everything that was started answers. The endpoint is not started.
 
+    A Dagster that runs already loads the code anew: it may have changed since.
+
     Raises:
         ServiceError: If a port is taken (then nothing is started), or a program does not come up.
     """
@@ -171,6 +90,10 @@ def up(settings: Settings, echo: Echo) -> None:
         echo(f"Waiting for {service.title} ...")
         _wait(service, settings)
         echo(f"{service.title} is up after {time.monotonic() - began:.1f} s")
+    if DAGSTER not in {service.name for service in started} and not health.reload_locations(_dagster(settings)):
+        raise ServiceError(
+            f"Dagster at {_dagster(settings)} does not load its code anew; run `make stop` and start again"
+        )
     if broken := health.broken_locations(_dagster(settings)):
         faults = "; ".join(f"{name}: {why}" for name, why in broken.items())
         raise ServiceError(f"Dagster is up at {_dagster(settings)}, but a code location does not load: {faults}")
@@ -227,7 +150,7 @@ def _runs(service: Service, settings: Settings) -> bool:
 
 def _with_ports_in_use(settings: Settings) -> Settings:
     """The settings, with the ports of what runs: a variable may have changed since it was started."""
-    fields = {ENDPOINT: "endpoint_port", "dagster-webserver": "dagster_port", "mlflow": "mlflow_port"}
+    fields = {ENDPOINT: "endpoint_port", DAGSTER: "dagster_port", "mlflow": "mlflow_port"}
     ports = {field: processes.status(name, home=settings.home).port for name, field in fields.items()}
     return settings.model_copy(update={field: port for field, port in ports.items() if port is not None})
 
@@ -249,8 +172,3 @@ def _live(settings: Settings, model: str) -> str:
     if versions is None:
         return f"No model is live: {endpoint} does not answer for {model}."
     return f"Live at {endpoint}: {model}, version {', '.join(versions)}"
-
-
-def _module(name: str) -> tuple[str, ...]:
-    """Start a program by this very interpreter, whatever PATH says."""
-    return (sys.executable, "-m", name)

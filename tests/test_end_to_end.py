@@ -22,6 +22,7 @@ from assets.trainers.families import load_model
 from pipelines import services
 from pipelines.assembly import build_definitions
 from pipelines.line import Line
+from pipelines.programs import ENDPOINT
 from resources import processes
 from resources.lake import Lake
 from resources.registry import MlflowModelRegistry, ModelVersion
@@ -205,9 +206,9 @@ def answered_alone(world: World, retrained: State) -> float:
 @pytest.fixture(scope="module")
 def ended(world: World, answered_alone: float) -> tuple[processes.ProcessStatus, processes.ProcessStatus]:
     """The endpoint before and after `throughline stop`."""
-    before = processes.status(services.ENDPOINT, home=world.settings.home)
+    before = processes.status(ENDPOINT, home=world.settings.home)
     services.stop(world.settings, world.told.append)
-    return before, processes.status(services.ENDPOINT, home=world.settings.home)
+    return before, processes.status(ENDPOINT, home=world.settings.home)
 
 
 def test_every_asset_of_the_graph_is_materialised(world: World, first: State) -> None:

@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import services
+from pipelines import programs, services
 from pipelines.services import ServiceError
 from resources import processes
 from resources.settings import Settings
+
+MENDED = "import dagster as dg\n\ndefs = dg.Definitions()\n"
 
 
 def free_port() -> int:
@@ -131,19 +133,22 @@ def test_all_programs_come_up_are_reused_and_end(settings: Settings) -> None:
     services.check_ports(settings)
 
 
-def test_a_code_location_that_does_not_load_is_named_with_its_reason(
+def test_a_code_location_that_does_not_load_is_named_with_its_reason_and_loaded_once_it_is_mended(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tmp_path.joinpath("broken_location.py").write_text("raise RuntimeError('no such bird')", encoding="utf-8")
     workspace = "load_from:\n  - python_file: {relative_path: broken_location.py, location_name: birds}\n"
     tmp_path.joinpath("workspace.yaml").write_text(workspace, encoding="utf-8")
-    monkeypatch.setattr(services, "WORKSPACE", tmp_path / "workspace.yaml")
+    monkeypatch.setattr(programs, "WORKSPACE", tmp_path / "workspace.yaml")
     webserver = services.services(settings)[1]
     monkeypatch.setattr(services, "services", lambda _: (webserver,))
     services.prepare_environment(settings)
     try:
         with pytest.raises(ServiceError, match=r"does not load: birds: .*no such bird"):
             services.up(settings, print)
+        tmp_path.joinpath("broken_location.py").write_text(MENDED, encoding="utf-8")
+        services.up(settings, print)
+        assert _locations(settings) == ["birds"]
     finally:
         services.stop(settings, print)
 

@@ -1,0 +1,99 @@
+"""The programs around the line on a laptop: Dagster's user interface and daemon, MLflow's, and the endpoint.
+
+Belongs here: how each is started, and where it answers. Does not belong here: starting it (`services.py`).
+"""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from resources.settings import Settings
+
+ROOT: Final = Path(__file__).parents[1]
+WORKSPACE: Final = ROOT / "workspace.yaml"
+HOST: Final = "127.0.0.1"
+DAGSTER: Final = "dagster-webserver"
+ENDPOINT: Final = "endpoint"
+"""Name under which the `endpoint` asset starts its server."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Service:
+    """One program that stays up after the command that started it.
+
+    Attributes:
+        name: Of its pid file and log.
+        title: What a person calls it.
+        command: How it is started; empty for the endpoint, which its asset starts.
+        port: Where it listens on loopback; None if it does not.
+        variable: The setting that moves the port.
+        health: Path on `port` that answers 200 once it is up.
+        page: Path on `port` of the page a person wants to see first.
+    """
+
+    name: str
+    title: str
+    command: tuple[str, ...] = ()
+    port: int | None = None
+    variable: str | None = None
+    health: str | None = None
+    page: str = ""
+
+    @property
+    def root(self) -> str | None:
+        """Its address without a path."""
+        return None if self.port is None else f"http://{HOST}:{self.port}"
+
+    @property
+    def address(self) -> str | None:
+        """Where a person begins to look."""
+        return None if self.root is None else f"{self.root}{self.page}"
+
+
+def services(settings: Settings) -> tuple[Service, ...]:
+    """The programs in the order in which they start."""
+    return (
+        Service(
+            name=ENDPOINT,
+            title="Endpoint",
+            port=settings.endpoint_port,
+            variable="THROUGHLINE_ENDPOINT_PORT",
+            health="/v2/health/live",
+        ),
+        Service(
+            name=DAGSTER,
+            title="Dagster",
+            command=(
+                *_module("dagster_webserver"),
+                *("--workspace", str(WORKSPACE), "--host", HOST, "--port", str(settings.dagster_port)),
+            ),
+            port=settings.dagster_port,
+            variable="THROUGHLINE_DAGSTER_PORT",
+            health="/server_info",
+        ),
+        Service(
+            name="dagster-daemon",
+            title="Dagster daemon",
+            command=(*_module("dagster._daemon"), "run", "--workspace", str(WORKSPACE)),
+        ),
+        Service(
+            name="mlflow",
+            title="MLflow",
+            command=(
+                *_module("mlflow"),
+                *("server", "--host", HOST, "--port", str(settings.mlflow_port), "--workers", "1"),
+                *("--backend-store-uri", f"sqlite:///{settings.mlflow_home / 'mlflow.db'}"),
+                *("--artifacts-destination", str(settings.mlflow_home / "artifacts")),
+            ),
+            port=settings.mlflow_port,
+            variable="THROUGHLINE_MLFLOW_PORT",
+            health="/health",
+            page="/#/experiments?workflowType=machine_learning",  # else it opens its pages for language models
+        ),
+    )
+
+
+def _module(name: str) -> tuple[str, ...]:
+    """Start a program by this very interpreter, whatever PATH says."""
+    return (sys.executable, "-m", name)
