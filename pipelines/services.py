@@ -90,7 +90,8 @@ def up(settings: Settings, echo: Echo) -> None:
         echo(f"Waiting for {service.title} ...")
         _wait(service, settings)
         echo(f"{service.title} is up after {time.monotonic() - began:.1f} s")
-    if DAGSTER not in {service.name for service in started} and not health.reload_locations(_dagster(settings)):
+    ran_already = {service.name for service in ours} - {service.name for service in started}
+    if DAGSTER in ran_already and not health.reload_locations(_dagster(settings)):
         raise ServiceError(
             f"Dagster at {_dagster(settings)} does not load its code anew; run `make stop` and start again"
         )

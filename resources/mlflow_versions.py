@@ -4,6 +4,7 @@ Belongs here: single dealings with the registry half of the store. Does not belo
 """
 
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,20 @@ from resources.mlflow_store import Store
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelVersion:
+    """One registered model version, exactly; never "the latest"."""
+
+    name: str
+    number: int
+    run_id: str
+    model_id: str
+    family: str
+
+    def __str__(self) -> str:
+        return f"{self.name}/{self.number}"
 
 
 def ensure_registered(client: "MlflowClient", name: str) -> None:

@@ -8,10 +8,10 @@ Nothing here uses MLflow's active run or global tracking URI: two runs may be op
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlencode
 
 import dagster as dg
 
@@ -19,7 +19,7 @@ from resources.errors import RegistryError
 from resources.mlflow_models import Dataset, SavedModel, keep_model
 from resources.mlflow_runs import log_artifacts, log_datasets, log_metrics, log_params, open_run
 from resources.mlflow_store import Store, initialise
-from resources.mlflow_versions import aliased_number, ensure_registered, fetch_version, set_tag
+from resources.mlflow_versions import ModelVersion, aliased_number, ensure_registered, fetch_version, set_tag
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,20 +32,6 @@ CHAMPION: Final = "champion"
 """Alias of the version that is live, or should be."""
 FAMILY_TAG: Final = "family"
 MODEL_ID_TAG: Final = "model_id"
-
-
-@dataclass(frozen=True, kw_only=True)
-class ModelVersion:
-    """One registered model version, exactly; never "the latest"."""
-
-    name: str
-    number: int
-    run_id: str
-    model_id: str
-    family: str
-
-    def __str__(self) -> str:
-        return f"{self.name}/{self.number}"
 
 
 class MlflowModelRegistry(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster's generic has no default
@@ -237,6 +223,10 @@ class MlflowModelRegistry(dg.ConfigurableResource):  # type: ignore[type-arg]  #
         """Address of a document of a run, such as `evaluation.html`, shown in the MLflow UI."""
         page, _, query = self.run_url(run_id).partition("?")
         return f"{page}/artifacts/{path}?{query}"
+
+    def file_url(self, run_id: str, path: str) -> str:
+        """Address of a file of a run as it is, such as a plot; the MLflow server answers it."""
+        return f"{self.ui_url}/get-artifact?{urlencode({'path': path, 'run_uuid': run_id})}"
 
     def version_url(self, version: ModelVersion) -> str:
         """Address of a model version in the MLflow UI."""

@@ -25,7 +25,8 @@ from pipelines.line import Line
 from pipelines.programs import ENDPOINT
 from resources import processes
 from resources.lake import Lake
-from resources.registry import MlflowModelRegistry, ModelVersion
+from resources.mlflow_versions import ModelVersion
+from resources.registry import MlflowModelRegistry
 from resources.settings import Settings
 from tests.support.serving import call
 from tests.support.small_line import SMALL_FLIGHT_DELAYS, TEST_DAYS, small_home

@@ -6,6 +6,7 @@ Belongs here: search, fit, and putting on record what was made from what. Does n
 
 import hashlib
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +19,7 @@ from assets.logic.metrics import score
 from assets.logic.splits import TrainingManifest
 from assets.logic.wording import capital
 from assets.policies import TrainerSpec
-from assets.stages.common import asset_facts, asset_key, table_name
+from assets.stages.common import asset_facts, asset_key, pictures, table_name
 from assets.stages.training_set import training_data
 from assets.trainers.base import Fit, Progress, TrainingData
 from assets.trainers.families import FAMILIES, trainer
@@ -26,7 +27,8 @@ from assets.trainers.mlflow_signature import MODEL_CODE, requirements_of, signat
 from assets.trainers.search import search
 from resources.lake import Lake
 from resources.mlflow_models import Dataset
-from resources.registry import MlflowModelRegistry, ModelVersion
+from resources.mlflow_versions import ModelVersion
+from resources.registry import MlflowModelRegistry
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -67,7 +69,8 @@ def build_candidate(use_case: UseCase, spec: TrainerSpec) -> dg.AssetsDefinition
             data = training_data(use_case, lake, training_set)
             fit = train(spec, data, context.log.info)
             record = Record(use_case, spec, training_set, data, fit, fingerprint)
-            _log(registry, run_id, record, lake)
+            figures = _figures(record)
+            _log(registry, run_id, record, figures, lake)
             model_version = _register(registry, run_id, record)
         context.log.info(f"registered {model_version}")
         return dg.MaterializeResult(
@@ -78,6 +81,7 @@ def build_candidate(use_case: UseCase, spec: TrainerSpec) -> dg.AssetsDefinition
                 "mlflow_run": dg.MetadataValue.url(registry.run_url(run_id)),
                 "mlflow_version": dg.MetadataValue.url(registry.version_url(model_version)),
                 "parameters": dg.MetadataValue.json(dict(fit.parameters)),
+                "plots": pictures(registry, run_id, figures),
                 **{name: float(value) for name, value in fit.metrics.items()},
             },
         )
@@ -125,7 +129,9 @@ def fingerprint_of(manifest: TrainingManifest, version: str) -> str:
     return hashlib.sha256(f"{manifest.id} {version}".encode()).hexdigest()[:16]
 
 
-def _log(registry: MlflowModelRegistry, run_id: str, record: Record, lake: Lake) -> None:
+def _log(
+    registry: MlflowModelRegistry, run_id: str, record: Record, figures: Mapping[str, "Figure"], lake: Lake
+) -> None:
     manifest, name = record.manifest, record.use_case.name
     datasets = [
         Dataset(
@@ -145,7 +151,7 @@ def _log(registry: MlflowModelRegistry, run_id: str, record: Record, lake: Lake)
         params={"use_case": name, "family": record.spec.family, "seed": manifest.seed, **record.fit.parameters},
         metrics={**metrics, **record.fit.metrics},
         curves=record.fit.curves,
-        figures=_figures(record),
+        figures=figures,
         documents={"training_set.json": manifest.to_json(), "search.json": list(record.fit.trials)},
         datasets=datasets,
     )

@@ -14,7 +14,8 @@ from assets.contracts import UseCase
 from assets.stages.common import asset_facts, asset_key, commit_of, preview, table_name
 from assets.stages.contest import Verdict
 from resources.lake import Lake
-from resources.registry import MlflowModelRegistry, ModelVersion
+from resources.mlflow_versions import ModelVersion
+from resources.registry import MlflowModelRegistry
 
 LEDGER = "promotion_ledger"
 """Append-only lake table, one row per evaluation: what was decided, when, why, in which run."""

@@ -3,7 +3,7 @@
 Belongs here: helpers that two or more stages need. Does not belong here: what any one stage does.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, timedelta
 from typing import Any, TypedDict
@@ -14,6 +14,7 @@ import polars as pl
 from assets.contracts import Column, Partitions, UseCase
 from resources.errors import InputError
 from resources.lake import Commit, Lake, TableVersion
+from resources.registry import MlflowModelRegistry
 
 PREVIEW_COLUMNS = 12
 """Columns of a preview; a materialisation of 243 days keeps 243 copies of it."""
@@ -136,6 +137,14 @@ def preview(frame: pl.DataFrame, rows: int = 5) -> dg.MetadataValue:
     lines = [shown.columns, ["---"] * shown.width]
     lines += [["" if v is None else str(v).replace("|", "/")[:PREVIEW_CHARACTERS] for v in row] for row in shown.rows()]
     return dg.MetadataValue.md("\n".join(f"| {' | '.join(cells)} |" for cells in lines))
+
+
+def pictures(registry: MlflowModelRegistry, run_id: str, paths: Iterable[str]) -> dg.MetadataValue:
+    """Plots of an MLflow run for the UI, from the MLflow server while that runs.
+
+    Not as data inside the Markdown: Dagster hides Markdown of over 1,000 characters behind a click.
+    """
+    return dg.MetadataValue.md("\n\n".join(f"![{path}]({registry.file_url(run_id, path)})" for path in paths))
 
 
 @contextmanager

@@ -25,7 +25,8 @@ from assets.trainers.base import Model
 from assets.trainers.encoding import FeatureError
 from assets.trainers.families import FAMILIES, load_model
 from resources.lake import Lake
-from resources.registry import MlflowModelRegistry, ModelVersion
+from resources.mlflow_versions import ModelVersion
+from resources.registry import MlflowModelRegistry
 
 EXPLAINED_ROWS = 1_000
 """Rows whose predictions are explained in the report; integrated gradients take 2 ms a row."""

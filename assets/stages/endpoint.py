@@ -22,7 +22,8 @@ from assets.stages.features import look_back_days
 from assets.stages.training_set import labelled_rows
 from assets.trainers.families import load_model
 from resources.lake import Lake
-from resources.registry import MlflowModelRegistry, ModelVersion
+from resources.mlflow_versions import ModelVersion
+from resources.registry import MlflowModelRegistry
 from resources.serving.client import Endpoint
 
 SMOKE_ROWS = 200

@@ -6,20 +6,27 @@ wording (`assets/reports/evaluation.py`), and acting on the verdict (`champion.p
 
 import json
 from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from assets.code_version import code_version
 from assets.contracts import UseCase
 from assets.logic.evaluation import Evaluation
+from assets.logic.metrics import task_metrics
 from assets.logic.promotion_rules import RuleOutcome
 from assets.logic.splits import TrainingManifest
+from assets.reports import plots
 from assets.reports.evaluation import headline, render_html, to_json, to_markdown
-from assets.stages.common import asset_facts, asset_key
+from assets.stages.common import asset_facts, asset_key, pictures
 from assets.stages.contest import Contest, Verdict
 from resources.lake import Lake
-from resources.registry import MlflowModelRegistry, ModelVersion
+from resources.mlflow_versions import ModelVersion
+from resources.registry import MlflowModelRegistry
 from resources.reports import Reports
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 RULES = {
     "enough_rows": "The test window holds enough labelled rows.",
@@ -75,8 +82,8 @@ def build_evaluation_report(use_case: UseCase) -> dg.AssetsDefinition:
             use_case.name, "evaluation_report", stamp, {"html": html.encode(), "json": content.encode()}
         )
         with registry.run(use_case.name, "evaluation", {"dagster.run_id": context.run.run_id}) as mlflow_run:
-            documents = {"evaluation.html": html, "evaluation.json": content}
-            registry.log(mlflow_run, metrics=_scores(evaluation), documents=documents)
+            figures, documents = _figures(evaluation), {"evaluation.html": html, "evaluation.json": content}
+            registry.log(mlflow_run, metrics=_scores(evaluation), figures=figures, documents=documents)
         context.log.info(verdict.reasons[0])
         yield dg.MaterializeResult(
             value=verdict,
@@ -84,6 +91,7 @@ def build_evaluation_report(use_case: UseCase) -> dg.AssetsDefinition:
                 "decision": "promote" if verdict.winner else "keep",
                 "headline": headline(evaluation),
                 "scores": dg.MetadataValue.md(_score_table(evaluation)),
+                "plots": pictures(registry, mlflow_run, figures),
                 "report": dg.MetadataValue.url(registry.document_url(mlflow_run, "evaluation.html")),
                 "summary": dg.MetadataValue.md(to_markdown(evaluation)),
                 "report_html": dg.MetadataValue.path(uris["html"]),
@@ -109,6 +117,17 @@ def _score_table(evaluation: Evaluation) -> str:
         cells = ["n/a" if value is None else f"{value:.4f}" for value in values]
         lines.append(f"| {model.name} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def _figures(evaluation: Evaluation) -> dict[str, "Figure"]:
+    """The plots that say most, where there is something to draw."""
+    figures = {}
+    if any(len(m.calibration) for m in evaluation.models):
+        figures["plots/calibration.png"] = plots.calibration(evaluation)
+        figures["plots/by_day.png"] = plots.loss_by_day(evaluation, task_metrics(evaluation.task).loss)
+    if evaluation.explanation is not None:
+        figures["plots/contributions.png"] = plots.contributions(evaluation.explanation)
+    return figures
 
 
 def _scores(evaluation: Evaluation) -> dict[str, float]:

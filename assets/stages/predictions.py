@@ -25,7 +25,8 @@ from assets.stages.common import (
 )
 from assets.trainers.families import load_model
 from resources.lake import Lake
-from resources.registry import MlflowModelRegistry, ModelVersion
+from resources.mlflow_versions import ModelVersion
+from resources.registry import MlflowModelRegistry
 
 
 def build_predictions(use_case: UseCase) -> dg.AssetsDefinition:

@@ -45,7 +45,8 @@ from pipelines.services import prepare_environment
 from resources.environments import resources_for
 from resources.lake import Commit, Lake
 from resources.landing import LandingZone
-from resources.registry import MlflowModelRegistry, ModelVersion
+from resources.mlflow_versions import ModelVersion
+from resources.registry import MlflowModelRegistry
 from resources.reports import Reports
 from resources.serving.client import Endpoint
 from resources.settings import Settings

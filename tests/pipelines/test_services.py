@@ -14,6 +14,7 @@ import pytest
 from pipelines import programs, services
 from pipelines.services import ServiceError
 from resources import processes
+from resources.environments import resources_for
 from resources.settings import Settings
 
 MENDED = "import dagster as dg\n\ndefs = dg.Definitions()\n"
@@ -149,6 +150,23 @@ def test_a_code_location_that_does_not_load_is_named_with_its_reason_and_loaded_
         tmp_path.joinpath("broken_location.py").write_text(MENDED, encoding="utf-8")
         services.up(settings, print)
         assert _locations(settings) == ["birds"]
+    finally:
+        services.stop(settings, print)
+
+
+def test_the_mlflow_server_answers_files_of_a_run_where_the_registry_says(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mlflow = services.services(settings)[3]
+    monkeypatch.setattr(services, "services", lambda _: (mlflow,))
+    services.prepare_environment(settings)
+    registry = resources_for(settings)["registry"]
+    with registry.run("churn", "one", {}) as run_id:
+        registry.log(run_id, documents={"pages/a b.txt": "read me"})
+    try:
+        services.up(settings, print)
+        with urllib.request.urlopen(registry.file_url(run_id, "pages/a b.txt")) as answer:
+            assert answer.read() == b"read me"
     finally:
         services.stop(settings, print)
 

@@ -18,7 +18,8 @@ from mlflow.models import Model
 from resources import mlflow_store
 from resources.errors import RegistryError
 from resources.mlflow_models import Dataset
-from resources.registry import MlflowModelRegistry, ModelVersion
+from resources.mlflow_versions import ModelVersion
+from resources.registry import MlflowModelRegistry
 
 MODEL_CODE = Path(__file__).parents[1] / "support" / "constant_mlflow_model.py"
 EXAMPLE = pd.DataFrame({"hour": [6.0, np.nan], "carrier": ["AA", None]})

@@ -17,7 +17,7 @@ from assets.stages.training_set import labelled_rows, make_manifest
 from assets.trainers.base import Model
 from assets.trainers.families import load_model
 from resources.lake import Commit
-from resources.registry import ModelVersion
+from resources.mlflow_versions import ModelVersion
 from tests.support.few_days import FEW_DAYS, LAST, Home, Trained, failures
 
 SPEC = FEW_DAYS.trainers[0]
@@ -108,7 +108,9 @@ def test_the_asset_links_to_its_run_and_hands_on_the_exact_version(trained: Trai
     )
     metadata = event.materialization.metadata
     assert metadata["mlflow_run"].value == trained.home.registry.run_url(version.run_id)
-    assert metadata["mlflow_version"].value.endswith("/flight_delays/versions/1")
+    assert "/flight_delays/versions/1?" in metadata["mlflow_version"].value
+    picture = trained.home.registry.file_url(version.run_id, "plots/validation_calibration.png")
+    assert f"({picture})" in metadata["plots"].value
     assert trained.result.output_for_node("flight_delays__logistic_regression") == version
 
 

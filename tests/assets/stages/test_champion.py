@@ -13,7 +13,8 @@ from pydantic import TypeAdapter
 from assets.stages.champion import LEDGER, LEDGER_SCHEMA
 from assets.stages.contest import Verdict
 from resources.errors import RegistryError
-from resources.registry import FAMILY_TAG, MODEL_ID_TAG, MlflowModelRegistry, ModelVersion
+from resources.mlflow_versions import ModelVersion
+from resources.registry import FAMILY_TAG, MODEL_ID_TAG, MlflowModelRegistry
 from tests.support.few_days import Home, Trained, failures
 
 

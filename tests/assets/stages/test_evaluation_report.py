@@ -88,6 +88,7 @@ def test_the_report_shows_in_dagster_with_scores_that_can_be_plotted(trained: Tr
     assert metadata["decision"].value == "promote"
     assert "| " in metadata["summary"].value
     assert "/artifacts/evaluation.html?" in str(metadata["report"].value)
+    assert str(metadata["plots"].value).count("get-artifact?path=plots%2F") == 3
     assert 0.5 < metadata["logistic_regression/roc_auc"].value < FEW_DAYS.promotion.leakage_ceiling
 
 
