@@ -29,6 +29,8 @@ SHOWN_FEATURES: Final = 15
 SHOWN_ROWS: Final = 2_000
 """Dots per feature in the summary of contributions; more only cover each other."""
 PNG_DPI: Final = 72
+WIDE: Final = 7.6
+"""Inches of the wide pictures; at MLflow's 100 dots per inch they just fit the metadata column of the Dagster UI."""
 CURVE_LABELS: Final = {
     "roc": ("False alarms among the negatives", "Found among the positives"),
     "precision_recall": ("Found among the positives (recall)", "Right among the alarms (precision)"),
@@ -59,7 +61,7 @@ def learning_curves_figure(curves: Mapping[str, Sequence[float]]) -> "Figure":
     axes = _axes(figure, 1, x="Iteration")[0]
     for (name, values), colour in zip(curves.items(), COLOURS, strict=False):
         axes.plot(range(len(values)), np.asarray(values), color=colour, linewidth=1.6, label=_spoken(name))
-    _legend(axes)
+    _legend(axes, "best")
     return figure
 
 
@@ -77,7 +79,7 @@ def curve(evaluation: Evaluation, name: str) -> "Figure":
 
 def loss_by_day(evaluation: Evaluation, metric: str) -> "Figure":
     """The deciding metric of every model on each test day, above the observed rate."""
-    figure = _figure(9.4, 4.4)
+    figure = _figure(WIDE, 4.4)
     upper, lower = _axes(figure, 2, rows=2, heights=(3, 1))
     for model, style in _styled(evaluation.models):
         days = evaluation.by_day.filter(pl.col("model") == model.name)
@@ -96,7 +98,7 @@ def loss_by_day(evaluation: Evaluation, metric: str) -> "Figure":
 def intervals(evaluation: Evaluation, metric: str) -> "Figure":
     """The metric of every model with its interval, one below the other."""
     shown = [m for m in evaluation.models if m.metrics[metric].value is not None]
-    figure = _figure(7.4, 0.7 + 0.42 * max(len(shown), 1))
+    figure = _figure(WIDE, 0.7 + 0.42 * max(len(shown), 1))
     axes = _axes(figure, 1, x=f"{_spoken(metric)} with 95% interval, by days (lower is better)")[0]
     for place, (model, style) in enumerate(_styled(shown)):
         value, interval = model.metrics[metric].value, model.intervals.get(metric)
@@ -112,7 +114,7 @@ def contributions(explanation: Explanation) -> "Figure":
     """Beeswarm of the strongest features: right raises the prediction, colour tells the feature's own value."""
     strength = np.abs(explanation.contributions).mean(axis=0)
     chosen = np.argsort(-strength)[:SHOWN_FEATURES]
-    figure = _figure(8.6, 0.9 + 0.36 * len(chosen))
+    figure = _figure(WIDE, 0.9 + 0.36 * len(chosen))
     axes = _axes(figure, 1, x="Contribution to the prediction (log odds)")[0]
     step = max(1, len(explanation.contributions) // SHOWN_ROWS)
     dots: Any = None
@@ -163,7 +165,7 @@ def _calibration(curves: Sequence[tuple[pl.DataFrame, dict[str, Any]]]) -> "Figu
         axes.plot(predicted, observed, marker="o", markersize=3.5, **style)
         top = max(top, float(predicted.max()), float(observed.max()))
     axes.plot([0, top * 1.05], [0, top * 1.05], color=NEUTRAL, linewidth=0.8, linestyle=(0, (2, 3)))
-    _legend(axes)
+    _legend(axes, "upper left")
     return figure
 
 
@@ -208,9 +210,9 @@ def _axes(
     return list(grid.flat)
 
 
-def _legend(axes: "Axes") -> None:
+def _legend(axes: "Axes", place: Literal["best", "upper left"]) -> None:
     if axes.get_legend_handles_labels()[0]:
-        axes.legend(loc="upper left", frameon=False, fontsize=8.5, labelcolor=NEUTRAL)
+        axes.legend(loc=place, frameon=False, fontsize=8.5, labelcolor=NEUTRAL)
 
 
 def _date_axis(axes: "Axes") -> None:

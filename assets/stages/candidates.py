@@ -66,27 +66,49 @@ def build_candidate(use_case: UseCase, spec: TrainerSpec) -> dg.AssetsDefinition
             FINGERPRINT_TAG: fingerprint,
         }
         with registry.run(use_case.name, spec.family, tags) as run_id:
-            data = training_data(use_case, lake, training_set)
-            fit = train(spec, data, context.log.info)
-            record = Record(use_case, spec, training_set, data, fit, fingerprint)
-            figures = _figures(record)
-            _log(registry, run_id, record, figures, lake)
-            model_version = _register(registry, run_id, record)
-        context.log.info(f"registered {model_version}")
+            made = make_candidate(use_case, spec, training_set, lake, registry, run_id, context.log.info)
+        context.log.info(f"registered {made.version}")
         return dg.MaterializeResult(
-            value=model_version,
+            value=made.version,
             data_version=dg.DataVersion(fingerprint),
             metadata={
-                "model_version": str(model_version),
+                "model_version": str(made.version),
                 "mlflow_run": dg.MetadataValue.url(registry.run_url(run_id)),
-                "mlflow_version": dg.MetadataValue.url(registry.version_url(model_version)),
-                "parameters": dg.MetadataValue.json(dict(fit.parameters)),
-                "plots": pictures(registry, run_id, figures),
-                **{name: float(value) for name, value in fit.metrics.items()},
+                "mlflow_version": dg.MetadataValue.url(registry.version_url(made.version)),
+                "parameters": dg.MetadataValue.json(dict(made.fit.parameters)),
+                "plots": pictures(registry, run_id, made.plots),
+                **{name: float(value) for name, value in made.fit.metrics.items()},
             },
         )
 
     return candidate
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """A registered model, how it came to be, and the paths of its plots in the MLflow run."""
+
+    version: ModelVersion
+    fit: Fit
+    plots: tuple[str, ...]
+
+
+def make_candidate(
+    use_case: UseCase,
+    spec: TrainerSpec,
+    manifest: TrainingManifest,
+    lake: Lake,
+    registry: MlflowModelRegistry,
+    run_id: str,
+    say: Progress,
+) -> Candidate:
+    """Train one family on the rows of the manifest, put it on record in the MLflow run `run_id`, and register it."""
+    data = training_data(use_case, lake, manifest)
+    fit = train(spec, data, say)
+    record = Record(use_case, spec, manifest, data, fit, fingerprint_of(manifest, family_code_version(spec)))
+    figures = _figures(record)
+    _log(registry, run_id, record, figures, lake)
+    return Candidate(version=_register(registry, run_id, record), fit=fit, plots=tuple(figures))
 
 
 @dataclass(frozen=True)

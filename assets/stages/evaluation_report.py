@@ -6,6 +6,7 @@ wording (`assets/reports/evaluation.py`), and acting on the verdict (`champion.p
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -75,15 +76,7 @@ def build_evaluation_report(use_case: UseCase) -> dg.AssetsDefinition:
         context.log.info(f"judging {len(candidates)} candidates on {len(contest.rows.label):,} unseen rows")
         evaluation = contest.evaluated(context.run.run_id)
         verdict = contest.verdict(evaluation, f"{context.run.run_id}/{training_set.id[:16]}")
-        html = render_html(evaluation)
-        content = json.dumps(to_json(evaluation), indent=2, allow_nan=False)
-        stamp = evaluation.created_at.strftime("%Y-%m-%dT%H-%M-%SZ")
-        uris = reports.write(
-            use_case.name, "evaluation_report", stamp, {"html": html.encode(), "json": content.encode()}
-        )
-        with registry.run(use_case.name, "evaluation", {"dagster.run_id": context.run.run_id}) as mlflow_run:
-            figures, documents = _figures(evaluation), {"evaluation.html": html, "evaluation.json": content}
-            registry.log(mlflow_run, metrics=_scores(evaluation), figures=figures, documents=documents)
+        published = publish(evaluation, reports, registry, context.run.run_id)
         context.log.info(verdict.reasons[0])
         yield dg.MaterializeResult(
             value=verdict,
@@ -91,18 +84,40 @@ def build_evaluation_report(use_case: UseCase) -> dg.AssetsDefinition:
                 "decision": "promote" if verdict.winner else "keep",
                 "headline": headline(evaluation),
                 "scores": dg.MetadataValue.md(_score_table(evaluation)),
-                "plots": pictures(registry, mlflow_run, figures),
-                "report": dg.MetadataValue.url(registry.document_url(mlflow_run, "evaluation.html")),
+                "plots": pictures(registry, published.mlflow_run, published.plots),
+                "report": dg.MetadataValue.url(registry.document_url(published.mlflow_run, "evaluation.html")),
                 "summary": dg.MetadataValue.md(to_markdown(evaluation)),
-                "report_html": dg.MetadataValue.path(uris["html"]),
-                "report_json": dg.MetadataValue.path(uris["json"]),
-                "mlflow_run": dg.MetadataValue.url(registry.run_url(mlflow_run)),
+                "report_html": dg.MetadataValue.path(published.uris["html"]),
+                "report_json": dg.MetadataValue.path(published.uris["json"]),
+                "mlflow_run": dg.MetadataValue.url(registry.run_url(published.mlflow_run)),
                 **_scores(evaluation),
             },
             check_results=list(_check_results(evaluation, rules)),
         )
 
     return evaluation_report
+
+
+@dataclass(frozen=True, kw_only=True)
+class Published:
+    """Where a report is: its files by ending, and the MLflow run with the paths of its plots."""
+
+    uris: Mapping[str, str]
+    mlflow_run: str
+    plots: tuple[str, ...]
+
+
+def publish(evaluation: Evaluation, reports: Reports, registry: MlflowModelRegistry, dagster_run: str) -> Published:
+    """Keep an evaluation as HTML and JSON files, and in an MLflow run of its own."""
+    html, content = render_html(evaluation), json.dumps(to_json(evaluation), indent=2, allow_nan=False)
+    stamp = evaluation.created_at.strftime("%Y-%m-%dT%H-%M-%SZ")
+    files = {"html": html.encode(), "json": content.encode()}
+    uris = reports.write(evaluation.use_case, "evaluation_report", stamp, files)
+    figures = _figures(evaluation)
+    documents = {f"evaluation.{ending}": data.decode() for ending, data in files.items()}
+    with registry.run(evaluation.use_case, "evaluation", {"dagster.run_id": dagster_run}) as mlflow_run:
+        registry.log(mlflow_run, metrics=_scores(evaluation), figures=figures, documents=documents)
+    return Published(uris=uris, mlflow_run=mlflow_run, plots=tuple(figures))
 
 
 def _score_table(evaluation: Evaluation) -> str:

@@ -9,7 +9,7 @@ import base64
 import dagster as dg
 
 from assets.code_version import code_version
-from assets.contracts import UseCase
+from assets.contracts import SourceTable, UseCase
 from assets.reports.exploration import Exploration, explore
 from assets.stages.common import asset_facts, asset_key, table_name
 from resources.lake import Lake
@@ -34,19 +34,25 @@ def build_exploration_report(use_case: UseCase) -> dg.AssetsDefinition:
         metadata: dict[str, dg.MetadataValue] = {}
         with registry.run(use_case.name, "exploration", {"dagster.run_id": context.run.run_id}) as mlflow_run:
             for table in use_case.tables:
-                frame = lake.scan(table_name(use_case, f"cleaned_{table.name}")).collect()
-                found = explore(frame.select(list(table.cleaned_columns)), table.cleaned_columns)
-                uris = reports.write(use_case.name, "exploration_report", table.name, {"html": found.html.encode()})
+                found, uri = describe(use_case, table, lake, reports)
                 # Dagster shows a file as a path, which a browser does not follow; MLflow shows the page.
                 page = f"{table.name}.html"
                 registry.log(mlflow_run, documents={page: found.html})
                 metadata[table.name] = dg.MetadataValue.md(_shown(table.name, found))
                 metadata[f"{table.name}/evidently"] = dg.MetadataValue.url(registry.document_url(mlflow_run, page))
-                metadata[f"{table.name}/evidently_html"] = dg.MetadataValue.path(uris["html"])
-                context.log.info(f"{table.name}: {len(frame):,} rows described")
+                metadata[f"{table.name}/evidently_html"] = dg.MetadataValue.path(uri)
+                context.log.info(f"{table.name}: {found.rows:,} rows described")
         return dg.MaterializeResult(metadata=metadata)
 
     return exploration_report
+
+
+def describe(use_case: UseCase, table: SourceTable, lake: Lake, reports: Reports) -> tuple[Exploration, str]:
+    """Describe one cleaned table, and keep Evidently's page of it; with the URI of that page."""
+    frame = lake.scan(table_name(use_case, f"cleaned_{table.name}")).collect()
+    found = explore(frame.select(list(table.cleaned_columns)), table.cleaned_columns)
+    uris = reports.write(use_case.name, "exploration_report", table.name, {"html": found.html.encode()})
+    return found, uris["html"]
 
 
 def _shown(table: str, found: Exploration) -> str:

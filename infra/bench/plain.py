@@ -6,7 +6,6 @@ difference. Does not belong here: anything the line does not do, and what only D
 Importing Dagster is part of it, because the functions live in modules that declare assets.
 """
 
-import json
 import sys
 import tempfile
 import time
@@ -27,17 +26,18 @@ from assets.code_version import git_commit
 from assets.contracts import PREDICTION_TIME, SourceTable, UseCase
 from assets.logic.splits import TrainingManifest
 from assets.policies import TrainerSpec
-from assets.reports.evaluation import render_html, to_json
-from assets.reports.exploration import explore
-from assets.stages import candidates, champion
+from assets.stages import champion
 from assets.stages import endpoint as live
+from assets.stages.candidates import make_candidate
 from assets.stages.cleaned import clean_table
 from assets.stages.common import days_before, table_name
 from assets.stages.contest import Contest, Verdict
+from assets.stages.evaluation_report import publish
+from assets.stages.exploration import describe
 from assets.stages.features import LEAKAGE_SAMPLE, feature_rows, load_history
 from assets.stages.predictions import score_rows
 from assets.stages.raw import take_in
-from assets.stages.training_set import make_manifest, training_data
+from assets.stages.training_set import make_manifest
 from assets.trainers.families import load_model
 from infra.bench.children import Span, spent, tell
 from infra.bench.subject import SUBJECTS, work_done
@@ -95,11 +95,11 @@ class Script:
 
     def explore(self) -> None:
         """Describe every cleaned table."""
-        with self._stage("exploration_report"):
+        name = self.use_case.name
+        with self._stage("exploration_report"), self.registry.run(name, "exploration", {}) as run_id:
             for table in self.use_case.tables:
-                frame = self.lake.scan(self._name(f"cleaned_{table.name}")).collect()
-                page = explore(frame.select(list(table.cleaned_columns)), table.cleaned_columns).html.encode()
-                self.reports.write(self.use_case.name, "exploration_report", table.name, {"html": page})
+                found, _ = describe(self.use_case, table, self.lake, self.reports)
+                self.registry.log(run_id, documents={f"{table.name}.html": found.html})
 
     def train(self) -> None:
         """From features to a judged model that answers."""
@@ -154,25 +154,13 @@ class Script:
             raise RuntimeError(f"features leak: {leaks[0]}")
 
     def _candidate(self, spec: TrainerSpec, manifest: TrainingManifest) -> ModelVersion:
-        # The private halves of the asset are called rather than copied, or the two would soon do different work.
-        version = candidates.family_code_version(spec)
-        fingerprint = candidates.fingerprint_of(manifest, version)
         with self.registry.run(self.use_case.name, spec.family, {"mlflow.source.git.commit": git_commit()}) as run_id:
-            data = training_data(self.use_case, self.lake, manifest)
-            fit = candidates.train(spec, data, typer.echo)
-            record = candidates.Record(self.use_case, spec, manifest, data, fit, fingerprint)
-            candidates._log(self.registry, run_id, record, self.lake)
-            return candidates._register(self.registry, run_id, record)
+            return make_candidate(self.use_case, spec, manifest, self.lake, self.registry, run_id, typer.echo).version
 
     def _judged(self, manifest: TrainingManifest, versions: dict[str, ModelVersion]) -> Verdict:
         contest = Contest.gather(self.use_case, manifest, versions, self.lake, self.registry)
         evaluation = contest.evaluated(RUN)
-        html = render_html(evaluation)
-        content = json.dumps(to_json(evaluation), indent=2, allow_nan=False)
-        files = {"html": html.encode(), "json": content.encode()}
-        self.reports.write(self.use_case.name, "evaluation_report", "bench", files)
-        with self.registry.run(self.use_case.name, "evaluation", {}) as run_id:
-            self.registry.log(run_id, documents={"evaluation.html": html, "evaluation.json": content})
+        publish(evaluation, self.reports, self.registry, RUN)
         return contest.verdict(evaluation, RUN)
 
     def _promoted(self, verdict: Verdict) -> ModelVersion:
