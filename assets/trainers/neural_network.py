@@ -34,14 +34,16 @@ _THREADS: Final = 1
 88 s with two, which wait for each other at every layer. The weights were the same."""
 _DEFAULTS: Final[Parameters] = {
     "epochs": 12,
-    "patience": 3,
+    "patience": 5,
     "batch_size": 1024,
-    "learning_rate": 2e-3,
+    "learning_rate": 1e-3,
     "weight_decay": 0.05,
     "width": 96,
     "dropout": 0.3,
     "minimum_count": 100,
 }
+"""With a step of 2e-3 the network is best after its first pass over the 161,000 flights and only gets worse (0.5054 on
+the validation month); with 1e-3 it learns for seven passes, past two in which it gets no better (0.5014)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,7 +170,7 @@ class NeuralNetworkTrainer:
     def suggest(self, trial: "optuna.Trial") -> Parameters:
         """Step, penalty and dropout; the number of epochs follows from early stopping."""
         return {
-            "learning_rate": trial.suggest_float("learning_rate", 5e-4, 5e-3, log=True),
+            "learning_rate": trial.suggest_float("learning_rate", 3e-4, 3e-3, log=True),
             "weight_decay": trial.suggest_float("weight_decay", 1e-3, 1.0, log=True),
             "dropout": trial.suggest_float("dropout", 0.1, 0.5),
         }
