@@ -42,7 +42,7 @@ _DEFAULTS: Final[Parameters] = {
     "dropout": 0.3,
     "minimum_count": 100,
 }
-"""With a step of 2e-3 the network is best after its first pass over the 161,000 flights and only gets worse (0.5054 on
+"""With a step of 2e-3 the network is best after its first pass over 161,000 rows and only gets worse (0.5054 on
 the validation month); with 1e-3 it learns for seven passes, past two in which it gets no better (0.5014)."""
 
 
