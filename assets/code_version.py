@@ -15,8 +15,8 @@ from pathlib import Path
 def code_version(*modules: str, within: Sequence[str] = (), values: object = None) -> str:
     """First 12 hex digits of a sha256 over the syntax trees of modules and the text of `values`.
 
-    Comments and formatting do not count, everything else does. The modules are read, not imported, so that a code
-    location stays light.
+    Comments, docstrings and formatting do not count, everything else does. The modules are read, not imported, so that
+    a code location stays light.
 
     Args:
         modules: Names of importable modules, such as `assets.logic.point_in_time`.
@@ -73,9 +73,17 @@ def _is_module(name: str) -> bool:
         return False
 
 
+class _WithoutWords(ast.NodeTransformer):
+    """Drops strings that stand by themselves: docstrings, and those that describe the constant above them."""
+
+    def visit_Expr(self, node: ast.Expr) -> ast.Expr | None:
+        return None if isinstance(node.value, ast.Constant) and isinstance(node.value.value, str) else node
+
+
 @cache
 def _tree(module: str) -> ast.Module:
     spec = importlib.util.find_spec(module)
     if spec is None or spec.origin is None:
         raise ModuleNotFoundError(f"module {module!r} was not found, so its code version cannot be told")
-    return ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
+    tree: ast.Module = _WithoutWords().visit(ast.parse(Path(spec.origin).read_text(encoding="utf-8")))
+    return tree

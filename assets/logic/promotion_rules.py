@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
+
 from assets.logic.bootstrap import MINIMUM_DAYS, Difference
 from assets.logic.contenders import Contender, Trial
 from assets.logic.metrics import Measured
@@ -162,15 +164,17 @@ def no_sign_of_leakage(trial: Trial) -> list[RuleOutcome]:
 
 
 def differs_from_champion(trial: Trial) -> list[RuleOutcome]:
-    """The challenger is not the champion made once more."""
+    """The challenger is not the champion made once more, and does not answer as if it were."""
     if trial.champion is None:
         return [_outcome(trial, DIFFERS, "There is no champion yet that it could repeat.", passed=True)]
-    ours, theirs = trial.challenger.fingerprint, trial.champion.fingerprint
-    if ours is None or theirs is None:
-        reason = "It is not on record what it and the champion were made from, so a repetition cannot be ruled out."
-        return [_outcome(trial, DIFFERS, reason)]
-    if ours == theirs:
+    one, other = trial.challenger, trial.champion
+    if one.fingerprint is not None and one.fingerprint == other.fingerprint:
         reason = "It is the champion once more: made from the same data, code and configuration."
+        return [_outcome(trial, DIFFERS, reason)]
+    if one.prediction is not None and other.prediction is not None and np.array_equal(one.prediction, other.prediction):
+        return [_outcome(trial, DIFFERS, "It is the champion once more: it answers every test row the same.")]
+    if one.fingerprint is None or other.fingerprint is None:
+        reason = "It is not on record what it and the champion were made from, so a repetition cannot be ruled out."
         return [_outcome(trial, DIFFERS, reason)]
     return [
         _outcome(trial, DIFFERS, "It is made from other data, code or configuration than the champion.", passed=True)

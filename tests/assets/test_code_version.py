@@ -58,8 +58,10 @@ def test_the_order_in_which_modules_are_named_says_nothing(bakery: Path) -> None
         ("    return heat", "    # a remark\n    return heat"),
         ("heat(loaves) * 2", "(heat( loaves )\n        * 2)"),
         ("\n\n\ndef", "\n\n\n\n\ndef"),
+        ("Bake them.", "Bake them all."),
+        ("\n\n\ndef", '\n\n"""What heat is: see the oven."""\n\ndef'),
     ],
-    ids=["a comment", "formatting", "empty lines"],
+    ids=["a comment", "formatting", "empty lines", "a docstring", "a string that stands by itself"],
 )
 def test_what_does_not_run_does_not_count(old: str, new: str, bakery: Path) -> None:
     before = version("bakery.bake")

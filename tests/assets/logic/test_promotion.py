@@ -117,6 +117,25 @@ def test_a_challenger_made_from_the_same_things_as_the_champion_is_kept_with_tha
     assert "made from the same data, code and configuration" in " ".join(decision.reasons)
 
 
+def test_a_challenger_that_answers_every_row_as_the_champion_does_is_kept_with_that_reason() -> None:
+    here = world()
+    champion = here.model("champion", fingerprint="by older code")
+    again = dataclasses.replace(champion, name="cat", version="line/9", fingerprint="by newer code")
+    decision = judge(here, [again], champion)
+    assert failed(decision, "cat") == ["differs_from_champion"]
+    assert "answers every test row the same" in " ".join(decision.reasons)
+
+
+def test_a_challenger_that_answers_one_row_otherwise_is_not_the_champion() -> None:
+    here = world()
+    champion = here.model("champion", fingerprint="by older code")
+    assert champion.prediction is not None
+    prediction = champion.prediction.copy()
+    prediction[0] -= 1e-9
+    again = dataclasses.replace(champion, name="cat", prediction=prediction, fingerprint="by newer code")
+    assert "differs_from_champion" not in failed(judge(here, [again], champion), "cat")
+
+
 def test_running_the_line_twice_does_not_promote_the_second_best_in_place_of_the_best() -> None:
     here = world()
     best, second = here.model("cat", 0.2), here.model("net", 0.21)
