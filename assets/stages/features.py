@@ -10,7 +10,7 @@ from datetime import timedelta
 import dagster as dg
 import polars as pl
 
-from assets.checks.leakage import differing_features
+from assets.checks.leakage import Difference, differing_features
 from assets.code_version import code_version
 from assets.contracts import LABEL_KNOWN_AT, PARTITION_KEY, PREDICTION_TIME, UseCase
 from assets.logic.point_in_time import History
@@ -57,21 +57,7 @@ def build_features_asset(use_case: UseCase) -> dg.AssetsDefinition:
         backfill_policy=dg.BackfillPolicy.single_run(),
         code_version=features_code_version(use_case),
         retry_policy=RETRY_IO,
-        check_specs=[
-            dg.AssetCheckSpec(
-                "features_do_not_know_the_future",
-                asset=key,
-                blocking=True,
-                description="Rebuilt with all that came after prediction time cut off, sampled rows are the same.",
-            ),
-            dg.AssetCheckSpec("rows_are_unique", asset=key, blocking=True, description="One row per entity."),
-            dg.AssetCheckSpec("labels_are_known", asset=key, description="Share of rows whose label has arrived."),
-            dg.AssetCheckSpec(
-                "no_feature_is_empty",
-                asset=key,
-                description="Every feature has a value in at least one row of the run.",
-            ),
-        ],
+        check_specs=_check_specs(key),
     )
     def features(context: dg.AssetExecutionContext, lake: Lake) -> Iterator[dg.MaterializeResult[None]]:
         keys = sorted(context.partition_keys)
@@ -86,16 +72,7 @@ def build_features_asset(use_case: UseCase) -> dg.AssetsDefinition:
             schema_evolution=True,  # a declared feature more or less is a declared change
         )
         context.log.info(f"{len(rows):,} rows with {len(use_case.features)} features; now checking for leakage")
-        leaks = differing_features(
-            rows.select(*use_case.inputs, PREDICTION_TIME),
-            rows.select(use_case.feature_names),
-            history,
-            use_case.build_features,
-            use_case.feature_names,
-            lookback=use_case.lookback,
-            sample=LEAKAGE_SAMPLE,
-            seed=use_case.seed,
-        )
+        leaks = find_leaks(use_case, rows, history)
         yield table_result(
             key,
             lake,
@@ -147,6 +124,20 @@ def feature_rows(use_case: UseCase, history: History, keys: Sequence[str]) -> pl
     return pl.concat([built.select(*use_case.inputs, PREDICTION_TIME, *_new(use_case)), labels], how="horizontal")
 
 
+def find_leaks(use_case: UseCase, rows: pl.DataFrame, history: History) -> list[Difference]:
+    """Values that differ when sampled rows are rebuilt with the future cut off; see `differing_features`."""
+    return differing_features(
+        rows.select(*use_case.inputs, PREDICTION_TIME),
+        rows.select(use_case.feature_names),
+        history,
+        use_case.build_features,
+        use_case.feature_names,
+        lookback=use_case.lookback,
+        sample=LEAKAGE_SAMPLE,
+        seed=use_case.seed,
+    )
+
+
 def spine_of(use_case: UseCase, entities: pl.DataFrame) -> pl.DataFrame:
     """Inputs, prediction time, label and its clock for rows of the cleaned entity table; nothing else of them."""
     table = use_case.table(use_case.entity_table)
@@ -180,6 +171,22 @@ def _column_schema(use_case: UseCase) -> dg.TableSchema:
         ]
         + [dg.TableColumn(use_case.target.name, type="Int8", description=use_case.target.definition)]
     )
+
+
+def _check_specs(key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
+    return [
+        dg.AssetCheckSpec(
+            "features_do_not_know_the_future",
+            asset=key,
+            blocking=True,
+            description="Rebuilt with all that came after prediction time cut off, sampled rows are the same.",
+        ),
+        dg.AssetCheckSpec("rows_are_unique", asset=key, blocking=True, description="One row per entity."),
+        dg.AssetCheckSpec("labels_are_known", asset=key, description="Share of rows whose label has arrived."),
+        dg.AssetCheckSpec(
+            "no_feature_is_empty", asset=key, description="Every feature has a value in at least one row of the run."
+        ),
+    ]
 
 
 def _check_results(

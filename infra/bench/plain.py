@@ -7,7 +7,6 @@ Importing Dagster is part of it, because the functions live in modules that decl
 """
 
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,29 +15,26 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final, cast
 
-import numpy as np
 import polars as pl
 import typer
 
 from assets.checks.expectations import validate
-from assets.checks.leakage import differing_features
 from assets.code_version import git_commit
-from assets.contracts import PREDICTION_TIME, SourceTable, UseCase
+from assets.contracts import SourceTable, UseCase
 from assets.logic.splits import TrainingManifest
 from assets.policies import TrainerSpec
 from assets.stages import champion
-from assets.stages import endpoint as live
 from assets.stages.candidates import make_candidate
 from assets.stages.cleaned import clean_table
 from assets.stages.common import days_before, table_name
 from assets.stages.contest import Contest, Verdict
+from assets.stages.endpoint import go_live
 from assets.stages.evaluation_report import publish
 from assets.stages.exploration import describe
-from assets.stages.features import LEAKAGE_SAMPLE, feature_rows, load_history
+from assets.stages.features import feature_rows, find_leaks, load_history
 from assets.stages.predictions import score_rows
 from assets.stages.raw import take_in
 from assets.stages.training_set import make_manifest
-from assets.trainers.families import load_model
 from infra.bench.children import Span, spent, tell
 from infra.bench.subject import SUBJECTS, work_done
 from pipelines.services import prepare_environment
@@ -140,17 +136,7 @@ class Script:
         history = load_history(self.lake, use_case, days)
         rows = feature_rows(use_case, history, days)
         self.lake.write(self._name("features"), rows, partitions=days, commit=COMMIT, schema_evolution=True)
-        leaks = differing_features(
-            rows.select(*use_case.inputs, PREDICTION_TIME),
-            rows.select(use_case.feature_names),
-            history,
-            use_case.build_features,
-            use_case.feature_names,
-            lookback=use_case.lookback,
-            sample=LEAKAGE_SAMPLE,
-            seed=use_case.seed,
-        )
-        if leaks:
+        if leaks := find_leaks(use_case, rows, history):
             raise RuntimeError(f"features leak: {leaks[0]}")
 
     def _candidate(self, spec: TrainerSpec, manifest: TrainingManifest) -> ModelVersion:
@@ -172,15 +158,10 @@ class Script:
 
     def _serve(self, version: ModelVersion, manifest: TrainingManifest) -> None:
         name = self.use_case.name
-        rows = live._smoke_rows(self.use_case, self.lake, manifest)
         self.server.ensure_running(name, f"pipelines.{name}.use_case:{name.upper()}")
-        with tempfile.TemporaryDirectory() as room:
-            folder = self.registry.download(version, Path(room))
-            offline = load_model(folder).predict(rows)
-            self.server.deploy(name, version.number, folder, live.online_tables(self.use_case, self.lake))
-        if float(np.max(np.abs(self.server.predict(name, rows) - offline))) > live.TOLERANCE:
+        proof = go_live(self.use_case, version, manifest, self.lake, self.registry, self.server)
+        if not proof.passed:
             raise RuntimeError("the endpoint does not answer as the model did offline")
-        self.server.latency(name, rows)
 
     def _write(self, table: str, frame: pl.DataFrame, partitions: list[str] | None) -> None:
         self.lake.write(self._name(table), frame, partitions=partitions, commit=COMMIT)
