@@ -25,6 +25,7 @@ from pipelines.progress import Echo, Progress
 from resources.errors import ThroughlineError
 from resources.lake import Lake
 from resources.landing import LandingZone
+from resources.locks import alone
 from resources.settings import Settings
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class LineError(ThroughlineError):
 
 
 def run_line(settings: Settings, echo: Echo) -> None:
-    """Run the line of the use case that ships with this project.
+    """Run the line of the use case that ships with this project, one at a time in a state folder.
 
     Raises:
         ThroughlineError: If it cannot; the message is for a person.
@@ -46,7 +47,7 @@ def run_line(settings: Settings, echo: Echo) -> None:
     from pipelines.flight_delays.use_case import FLIGHT_DELAYS
 
     Path(settings.dagster_home).mkdir(parents=True, exist_ok=True)
-    with dg.DagsterInstance.get() as instance:
+    with alone(settings.home / "run" / "line.lock", "The line"), dg.DagsterInstance.get() as instance:
         Line(use_case=FLIGHT_DELAYS, defs=defs, instance=instance, echo=echo).run()
 
 

@@ -8,13 +8,14 @@ import functools
 import logging
 import os
 import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from resources.errors import RegistryError
+from resources.locks import in_turn
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -114,7 +115,7 @@ def initialise(tracking_uri: str, patience_s: float) -> None:
         call("open MLflow's store", tracking_uri, lambda: _touch(tracking_uri), patience_s=patience_s)
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    with _alone(path.with_suffix(".lock")):
+    with in_turn(path.with_suffix(".lock")):
         call("open MLflow's store", tracking_uri, lambda: _use_write_ahead_log(path), patience_s=patience_s)
         call("open MLflow's store", tracking_uri, lambda: _touch(tracking_uri), patience_s=patience_s)
 
@@ -133,13 +134,3 @@ def _touch(tracking_uri: str) -> None:
 def _use_write_ahead_log(path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA journal_mode=WAL")
-
-
-@contextmanager
-def _alone(lock: Path) -> Iterator[None]:
-    """Hold an advisory lock on a file; the system frees it if the process dies."""
-    import fcntl
-
-    with lock.open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield

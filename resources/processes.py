@@ -7,7 +7,6 @@ A pid file holds the pid and the time the process started. A pid that the system
 does not match, so that nothing but what was started here is ever ended.
 """
 
-import fcntl
 import json
 import os
 import shutil
@@ -17,8 +16,8 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -26,6 +25,7 @@ from typing import Final
 import psutil
 
 from resources.errors import ThroughlineError
+from resources.locks import in_turn
 from resources.objects import ObjectStore
 
 START_TOLERANCE_S: Final = 1.0
@@ -100,7 +100,7 @@ def start_detached(
     Raises:
         ProcessError: If the program does not exist or the port is taken.
     """
-    with _locked(name, home):
+    with in_turn(home / "run" / f"{name}.lock"):
         if (running := status(name, home=home)).is_running:
             return running
         if shutil.which(command[0]) is None:
@@ -125,7 +125,7 @@ def stop(name: str, *, home: Path, timeout: float = 15.0) -> bool:
 
     It is asked (SIGTERM) and given `timeout` seconds; what is left then is killed.
     """
-    with _locked(name, home):
+    with in_turn(home / "run" / f"{name}.lock"):
         process = _find(name, home)
         if process is not None:
             children = []
@@ -191,15 +191,6 @@ def _unhealthy(url: str) -> str | None:
             return None if answer.status == 200 else f"it answered {answer.status}"
     except (OSError, urllib.error.URLError) as error:
         return str(error)
-
-
-@contextmanager
-def _locked(name: str, home: Path) -> Iterator[None]:
-    folder = home / "run"
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / f"{name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def _remember(name: str, home: Path, pid: int, port: int | None) -> None:

@@ -10,7 +10,6 @@ a target (`client.py`), and what the server does about it (`deployments.py`).
     log/<UTC day>.jsonl           what was answered
 """
 
-import fcntl
 import hashlib
 import json
 import os
@@ -18,7 +17,7 @@ import re
 import shutil
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
@@ -26,6 +25,7 @@ from typing import Final
 import polars as pl
 
 from resources.errors import EndpointError
+from resources.locks import in_turn
 from resources.objects import ObjectStore
 
 TARGET: Final = "target.json"
@@ -180,13 +180,9 @@ class StateFolder:
         for folder in (f for part in ("models", "online") for f in (self.root / part).glob("*") if f.name not in kept):
             shutil.rmtree(folder)
 
-    @contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self) -> AbstractContextManager[None]:
         """One deployment at a time: a second one waits here."""
-        self.root.mkdir(parents=True, exist_ok=True)
-        with (self.root / "deploy.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
+        return in_turn(self.root / "deploy.lock")
 
     @contextmanager
     def _arriving(self, part: str) -> Iterator[Path]:

@@ -1,6 +1,7 @@
 """The line takes in what has arrived, once, whatever is missing, late, or was cut short."""
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -21,9 +22,11 @@ from assets.stages.features import look_back_days
 from assets.trainers.families import load_model
 from pipelines.backlog import PLAN, ranges
 from pipelines.jobs import job_name
-from pipelines.line import Line, LineError
+from pipelines.line import Line, LineError, run_line
 from resources.lake import Commit
+from resources.locks import BusyError, alone
 from resources.serving.client import Endpoint
+from resources.settings import Settings
 from tests.support import few_days
 from tests.support.few_days import FEW_DAYS, LAST, Home, days_between, feed, flights_file, weather_file
 from tests.support.serving import endpoint_in
@@ -256,6 +259,16 @@ def test_a_training_set_that_does_not_do_says_why_in_the_same_sentence(ingested:
         line.job("train", only=[own.key("training_set"), own.key("logistic_regression")])
     assert "One class or no labels in: train, validation, test. Deliver more days." in str(failure.value)
     assert "\n" not in str(failure.value)
+
+
+def test_a_second_line_in_the_same_folder_is_refused_and_touches_nothing(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path / "home")
+    with (
+        alone(settings.home / "run" / "line.lock", "The line"),
+        pytest.raises(BusyError, match=rf"The line runs already, in process {os.getpid()}; wait for its end"),
+    ):
+        run_line(settings, print)
+    assert [p.name for p in settings.home.rglob("*") if p.is_file()] == ["line.lock"]
 
 
 def test_nothing_landed_is_one_sentence(tmp_path: Path) -> None:

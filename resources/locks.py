@@ -1,0 +1,52 @@
+"""Doing something in one process at a time, on one machine.
+
+Belongs here: locks on files. Does not belong here: what is done under them. The system frees the lock of a process that
+dies, so nothing is ever left locked.
+"""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from resources.errors import ThroughlineError
+
+
+class BusyError(ThroughlineError):
+    """Another process does what only one may do at a time; the message names it."""
+
+
+@contextmanager
+def in_turn(path: Path) -> Iterator[None]:
+    """Run the block when no other process is in a block under the same file; wait for that."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def alone(path: Path, what: str) -> Iterator[None]:
+    """Run the block if no other process is in a block under the same file.
+
+    Args:
+        path: The file.
+        what: What is done, as the beginning of a sentence, such as `The line`.
+
+    Raises:
+        BusyError: If another process is, naming it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            lock.seek(0)
+            raise BusyError(
+                f"{what} runs already, in process {lock.read() or 'unknown'}; wait for its end, or end it"
+            ) from error
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield
