@@ -15,7 +15,7 @@ import polars as pl
 from assets.logic.evaluation import Evaluation, ModelScores
 from assets.logic.metrics import task_metrics
 from assets.logic.wording import capital
-from assets.reports import plots
+from assets.reports import markdown, plots
 from assets.reports.evaluation_tables import METRIC_TITLES, metric_names, model_rows, slice_rows, verdicts
 
 TEMPLATE: Final = Path(__file__).with_name("evaluation.html.jinja")
@@ -79,17 +79,23 @@ def to_markdown(evaluation: Evaluation) -> str:
     names = metric_names(evaluation)
     lines = [f"### {headline(evaluation)}", "", summary(evaluation), ""]
     lines += [f"- {reason}" for reason in evaluation.decision.reasons] + [""]
-    lines += ["| model | version | " + " | ".join(METRIC_TITLES.get(n, n) for n in names) + " |"]
-    lines += ["|---|---|" + "---|" * len(names)]
-    for row in model_rows(evaluation):
-        cells = [f"{cell['value']} {cell['interval']}".strip() for cell in row["cells"]]
-        lines.append(f"| {row['title']} | {row['version']} | " + " | ".join(cells) + " |")
-    lines.append("")
+    rows = [
+        [row["title"], row["version"], *(f"{cell['value']} {cell['interval']}".strip() for cell in row["cells"])]
+        for row in model_rows(evaluation)
+    ]
+    lines += [markdown.table(["model", "version", *(METRIC_TITLES.get(n, n) for n in names)], rows), ""]
     if any(len(m.calibration) for m in evaluation.models):
         loss = task_metrics(evaluation.task).loss
         lines.append(f"![calibration]({plots.image(plots.calibration(evaluation), 'png')})")
         lines.append(f"![{loss} by day]({plots.image(plots.loss_by_day(evaluation, loss), 'png')})")
     return "\n".join(lines)
+
+
+def score_table(evaluation: Evaluation) -> str:
+    """The scores alone: short enough for Dagster to show without a click, which it does below 1,000 characters."""
+    names = metric_names(evaluation)
+    rows = [[row["title"], *(cell["value"] for cell in row["cells"])] for row in model_rows(evaluation)]
+    return markdown.table(["model", *(METRIC_TITLES.get(n, n) for n in names)], rows)
 
 
 def headline(evaluation: Evaluation) -> str:

@@ -15,6 +15,7 @@ import polars as pl
 from polars import selectors
 
 from assets.contracts import Column
+from assets.reports import markdown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -80,14 +81,8 @@ def _finite(numbers: pl.Expr) -> pl.Expr:
 
 def _markdown(frame: pl.DataFrame, columns: Mapping[str, Column]) -> str:
     head = ["column", "type", "unit", "missing %", "distinct", "min / median / max, or most frequent", "meaning"]
-    lines = [f"{len(frame):,} rows, {len(columns)} columns", "", _row(head), _row(["---"] * len(head))]
-    lines += [_row(_described(frame[name], column)) for name, column in columns.items()]
-    return "\n".join(lines)
-
-
-def _row(cells: list[str]) -> str:
-    # A bar ends a cell, a line break the row.
-    return "| " + " | ".join(c.replace("|", "\\|").replace("\n", " ") for c in cells) + " |"
+    described = markdown.table(head, [_described(frame[name], column) for name, column in columns.items()])
+    return f"{len(frame):,} rows, {len(columns)} columns\n\n{described}"
 
 
 def _described(values: pl.Series, column: Column) -> list[str]:

@@ -12,6 +12,7 @@ import dagster as dg
 import polars as pl
 
 from assets.contracts import Column, Partitions, UseCase
+from assets.reports import markdown
 from resources.errors import InputError
 from resources.lake import Commit, Lake, TableVersion
 from resources.registry import MlflowModelRegistry
@@ -134,9 +135,8 @@ def preview(frame: pl.DataFrame, rows: int = 5) -> dg.MetadataValue:
     them at that moment.
     """
     shown = frame.head(rows).select(frame.columns[:PREVIEW_COLUMNS])
-    lines = [shown.columns, ["---"] * shown.width]
-    lines += [["" if v is None else str(v).replace("|", "/")[:PREVIEW_CHARACTERS] for v in row] for row in shown.rows()]
-    return dg.MetadataValue.md("\n".join(f"| {' | '.join(cells)} |" for cells in lines))
+    cells = [[None if v is None else str(v)[:PREVIEW_CHARACTERS] for v in row] for row in shown.rows()]
+    return dg.MetadataValue.md(markdown.table(shown.columns, cells))
 
 
 def pictures(registry: MlflowModelRegistry, run_id: str, paths: Iterable[str]) -> dg.MetadataValue:

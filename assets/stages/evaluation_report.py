@@ -18,7 +18,7 @@ from assets.logic.metrics import task_metrics
 from assets.logic.promotion_rules import RuleOutcome
 from assets.logic.splits import TrainingManifest
 from assets.reports import plots
-from assets.reports.evaluation import headline, render_html, to_json, to_markdown
+from assets.reports.evaluation import headline, render_html, score_table, to_json, to_markdown
 from assets.stages.common import asset_facts, asset_key, pictures
 from assets.stages.contest import Contest, Verdict
 from resources.lake import Lake
@@ -83,7 +83,7 @@ def build_evaluation_report(use_case: UseCase) -> dg.AssetsDefinition:
             metadata={
                 "decision": "promote" if verdict.winner else "keep",
                 "headline": headline(evaluation),
-                "scores": dg.MetadataValue.md(_score_table(evaluation)),
+                "scores": dg.MetadataValue.md(score_table(evaluation)),
                 "plots": pictures(registry, published.mlflow_run, published.plots),
                 "report": dg.MetadataValue.url(registry.document_url(published.mlflow_run, "evaluation.html")),
                 "summary": dg.MetadataValue.md(to_markdown(evaluation)),
@@ -109,29 +109,15 @@ class Published:
 
 def publish(evaluation: Evaluation, reports: Reports, registry: MlflowModelRegistry, dagster_run: str) -> Published:
     """Keep an evaluation as HTML and JSON files, and in an MLflow run of its own."""
-    html, content = render_html(evaluation), json.dumps(to_json(evaluation), indent=2, allow_nan=False)
-    stamp = evaluation.created_at.strftime("%Y-%m-%dT%H-%M-%SZ")
-    files = {"html": html.encode(), "json": content.encode()}
-    uris = reports.write(evaluation.use_case, "evaluation_report", stamp, files)
-    figures = _figures(evaluation)
-    documents = {f"evaluation.{ending}": data.decode() for ending, data in files.items()}
+    pages = {"html": render_html(evaluation), "json": json.dumps(to_json(evaluation), indent=2, allow_nan=False)}
+    documents = {f"evaluation.{ending}": page for ending, page in pages.items()}
+    figures, stamp = _figures(evaluation), evaluation.created_at.strftime("%Y-%m-%dT%H-%M-%SZ")
     with registry.run(evaluation.use_case, "evaluation", {"dagster.run_id": dagster_run}) as mlflow_run:
         registry.log(mlflow_run, metrics=_scores(evaluation), figures=figures, documents=documents)
+        # Last: `latest` must not tell of an evaluation that went no further.
+        files = {ending: page.encode() for ending, page in pages.items()}
+        uris = reports.write(evaluation.use_case, "evaluation_report", stamp, files)
     return Published(uris=uris, mlflow_run=mlflow_run, plots=tuple(figures))
-
-
-def _score_table(evaluation: Evaluation) -> str:
-    """Short enough for Dagster to show without a click, which it does below 1,000 characters."""
-    names = list(evaluation.models[0].metrics)
-    lines = [
-        "| model | " + " | ".join(name.replace("_", " ") for name in names) + " |",
-        "|---" * (len(names) + 1) + "|",
-    ]
-    for model in evaluation.models:
-        values = [model.metrics[name].value for name in names]
-        cells = ["n/a" if value is None else f"{value:.4f}" for value in values]
-        lines.append(f"| {model.name} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
 
 
 def _figures(evaluation: Evaluation) -> dict[str, "Figure"]:

@@ -6,8 +6,12 @@ from typing import Any
 
 import pytest
 
-from assets.stages.evaluation_report import RULES
+from assets.stages.contest import Contest
+from assets.stages.evaluation_report import RULES, publish
 from assets.stages.training_set import labelled_rows, make_manifest
+from resources.errors import RegistryError
+from resources.registry import MlflowModelRegistry
+from resources.reports import Reports
 from tests.support.few_days import FEW_DAYS, LAST, Home, Trained, checks, failures
 
 
@@ -45,6 +49,23 @@ def test_the_page_stands_on_its_own_beside_its_json_and_as_latest(trained: Train
     assert (folder / "latest.html").read_bytes() == (folder / f"{stamp}.html").read_bytes()
     page = (folder / "latest.html").read_text()
     assert "logistic regression is promoted" in page.lower()
+
+
+def test_an_evaluation_that_cannot_be_put_on_record_leaves_no_report(trained: Trained, tmp_path: Path) -> None:
+    home = trained.home
+    contest = Contest.gather(
+        home.use_case,
+        make_manifest(home.use_case, home.lake),
+        {"logistic_regression": home.registry.version("flight_delays", 1)},
+        home.lake,
+        home.registry,
+    )
+    nowhere = MlflowModelRegistry(
+        tracking_uri=f"sqlite:///{tmp_path}/mlflow.db", artifact_root="/proc/nowhere", ui_url="http://127.0.0.1:5000"
+    )
+    with pytest.raises(RegistryError):
+        publish(contest.evaluated("a run"), Reports(root=str(tmp_path / "reports")), nowhere, "a run")
+    assert not (tmp_path / "reports").exists()
 
 
 def test_each_rule_is_a_check_that_never_stops_a_run(trained: Trained) -> None:
