@@ -12,6 +12,8 @@ from dagster import DagsterEventType
 from dagster._core.events import BATCH_WRITABLE_EVENTS
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
+from tests.support.instance import POOLED, write_instance_file
+
 DAYS = dg.DailyPartitionsDefinition(start_date="2020-01-01", end_date="2020-02-01")
 ALWAYS, DATED, LATER = dg.AssetKey("always"), dg.AssetKey("dated"), dg.AssetKey("later")
 CHECK = dg.AssetCheckKey(DATED, "holds")
@@ -19,17 +21,8 @@ IN_RANGE = {f"2020-01-{day:02}" for day in range(3, 21)}
 RANGE = {"dagster/asset_partition_range_start": min(IN_RANGE), "dagster/asset_partition_range_end": max(IN_RANGE)}
 STORAGES = {
     "own": ("dagster._core.storage.event_log", "SqliteEventLogStorage"),
-    "pooled": ("resources.event_log", "PooledSqliteEventLogStorage"),
+    "pooled": POOLED,
 }
-INSTANCE = """
-event_log_storage:
-  module: {module}
-  class: {name}
-  config:
-    base_dir: {folder}
-telemetry:
-  enabled: false
-"""
 
 MakeInstance = Callable[[str], dg.DagsterInstance]
 
@@ -64,11 +57,9 @@ def instance(tmp_path: Path) -> Iterator[MakeInstance]:
     with ExitStack() as stack:
 
         def make(kind: str) -> dg.DagsterInstance:
-            module, name = STORAGES[kind]
             folder = tmp_path / kind
             folder.mkdir()
-            text = INSTANCE.format(module=module, name=name, folder=folder)
-            (folder / "dagster.yaml").write_text(text, encoding="utf-8")
+            write_instance_file(folder, STORAGES[kind])
             return stack.enter_context(dg.DagsterInstance.from_config(str(folder)))
 
         yield make

@@ -16,17 +16,9 @@ import yaml
 from dagster._core.storage.event_log import SqliteEventLogStorage
 
 from resources.event_log import PooledSqliteEventLogStorage
+from tests.support.instance import write_instance_file
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-INSTANCE = """
-event_log_storage:
-  module: resources.event_log
-  class: PooledSqliteEventLogStorage
-  config:
-    base_dir: {home}
-telemetry:
-  enabled: false
-"""
 
 
 @dg.asset
@@ -37,7 +29,7 @@ def bread() -> dg.MaterializeResult[None]:
 @contextmanager
 def instance_in(home: Path) -> Iterator[dg.DagsterInstance]:
     home.mkdir(exist_ok=True)
-    (home / "dagster.yaml").write_text(INSTANCE.format(home=home), encoding="utf-8")
+    write_instance_file(home)
     with dg.DagsterInstance.from_config(str(home)) as instance:
         assert isinstance(instance.event_log_storage, PooledSqliteEventLogStorage)
         yield instance

@@ -27,6 +27,7 @@ from resources.objects import ObjectStore
 from resources.registry import MlflowModelRegistry
 from resources.reports import Reports
 from resources.values import JsonValues
+from tests.support.instance import write_instance_file
 
 FEW_DAYS = replace(
     FLIGHT_DELAYS,
@@ -39,15 +40,6 @@ FIRST, LAST = "2013-01-01", "2013-02-07"
 """The days that land: a week more than features look back."""
 FEATURES_FROM = "2013-01-20"
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-INSTANCE = """
-event_log_storage:
-  module: resources.event_log
-  class: PooledSqliteEventLogStorage
-  config:
-    base_dir: {room}
-telemetry:
-  enabled: false
-"""
 
 
 @contextmanager
@@ -134,7 +126,7 @@ class Home:
         """The line over this home, with a Dagster instance that stays in its folder."""
         room = self.folder / "dagster"
         room.mkdir(parents=True, exist_ok=True)
-        (room / "dagster.yaml").write_text(INSTANCE.format(room=room), encoding="utf-8")
+        write_instance_file(room)
         with dg.DagsterInstance.from_config(str(room)) as instance, few_leakage_rows():
             echo = [].append if told is None else told.append
             yield Line(use_case=self.use_case, defs=self.definitions(**resources), instance=instance, echo=echo)
