@@ -21,11 +21,13 @@ from assets.stages.common import asset_key, days_before, table_name
 from assets.stages.training_set import make_manifest
 from pipelines.backlog import PLAN, RANGE, Backlog, ranges
 from pipelines.jobs import job_name
+from pipelines.killed import LAUNCHED_BY, LINE, end_killed_runs
 from pipelines.progress import Echo, Progress
 from resources.errors import ThroughlineError
 from resources.lake import Lake
 from resources.landing import LandingZone
 from resources.locks import alone
+from resources.registry import MlflowModelRegistry
 from resources.settings import Settings
 
 if TYPE_CHECKING:
@@ -48,6 +50,9 @@ def run_line(settings: Settings, echo: Echo) -> None:
 
     Path(settings.dagster_home).mkdir(parents=True, exist_ok=True)
     with alone(settings.home / "run" / "line.lock", "The line"), dg.DagsterInstance.get() as instance:
+        registry = cast(MlflowModelRegistry, (defs.resources or {})["registry"])
+        for run_id in end_killed_runs(instance, registry, FLIGHT_DELAYS.name):
+            echo(f"The process of Dagster run {run_id} was killed; its work is taken up again")
         Line(use_case=FLIGHT_DELAYS, defs=defs, instance=instance, echo=echo).run()
 
 
@@ -141,7 +146,7 @@ class Line:
         result = job.execute_in_process(
             instance=self.instance,
             run_id=run_id,
-            tags={**(tags or {}), **{tag: day for tag, day in span.items() if day is not None}},
+            tags={LAUNCHED_BY: LINE, **(tags or {}), **{tag: day for tag, day in span.items() if day is not None}},
             raise_on_error=False,
             asset_selection=only,
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},  # Progress tells what matters

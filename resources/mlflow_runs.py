@@ -33,6 +33,20 @@ def open_run(store: Store, experiment: str, name: str, tags: Mapping[str, str], 
     return str(run.info.run_id)
 
 
+def close_open_runs(store: Store, experiment: str, tag: str, value: str) -> None:
+    """Close runs that nobody else will close, as KILLED; none if there is no such experiment."""
+
+    def close(client: "MlflowClient") -> None:
+        found = client.get_experiment_by_name(experiment)
+        if found is None:
+            return
+        chosen = f"attributes.status = 'RUNNING' AND tags.`{tag}` = '{value}'"
+        for run in client.search_runs([found.experiment_id], chosen):
+            client.set_terminated(run.info.run_id, "KILLED")
+
+    store.do(f"close open runs of {experiment}", close)
+
+
 def log_params(store: Store, run_id: str, params: Mapping[str, object]) -> None:
     """Keep parameters as text, all in one write; the same again changes nothing, another value is refused."""
     from mlflow.entities import Param

@@ -17,7 +17,7 @@ import dagster as dg
 
 from resources.errors import RegistryError
 from resources.mlflow_models import Dataset, SavedModel, keep_model
-from resources.mlflow_runs import log_artifacts, log_datasets, log_metrics, log_params, open_run
+from resources.mlflow_runs import close_open_runs, log_artifacts, log_datasets, log_metrics, log_params, open_run
 from resources.mlflow_store import Store, initialise
 from resources.mlflow_versions import ModelVersion, aliased_number, ensure_registered, fetch_version, set_tag
 
@@ -76,6 +76,10 @@ class MlflowModelRegistry(dg.ConfigurableResource):  # type: ignore[type-arg]  #
             self._close_run(run_id, "FAILED")
             raise
         self._close_run(run_id, "FINISHED")
+
+    def abandon(self, experiment: str, tag: str, value: str) -> None:
+        """Close the open runs of an experiment that carry this tag, as KILLED: their process is gone."""
+        close_open_runs(self._store, experiment, tag, value)
 
     def log(
         self,

@@ -94,7 +94,11 @@ def to_markdown(evaluation: Evaluation) -> str:
 def score_table(evaluation: Evaluation) -> str:
     """The scores alone: short enough for Dagster to show without a click, which it does below 1,000 characters."""
     names = metric_names(evaluation)
-    rows = [[row["title"], *(cell["value"] for cell in row["cells"])] for row in model_rows(evaluation)]
+    # By name, not by title: titles leave the numbers no room in the metadata column.
+    rows = [
+        [model.name, *(cell["value"] for cell in row["cells"])]
+        for model, row in zip(evaluation.models, model_rows(evaluation), strict=True)
+    ]
     return markdown.table(["model", *(METRIC_TITLES.get(n, n) for n in names)], rows)
 
 

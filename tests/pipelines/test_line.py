@@ -15,6 +15,7 @@ from pathlib import Path
 import dagster as dg
 import polars as pl
 import pytest
+from mlflow import MlflowClient
 
 from assets.contracts import PARTITION_KEY
 from assets.stages.common import days_before
@@ -22,9 +23,11 @@ from assets.stages.features import look_back_days
 from assets.trainers.families import load_model
 from pipelines.backlog import PLAN, ranges
 from pipelines.jobs import job_name
+from pipelines.killed import end_killed_runs
 from pipelines.line import Line, LineError, run_line
 from resources.lake import Commit
 from resources.locks import BusyError, alone
+from resources.mlflow_runs import open_run
 from resources.serving.client import Endpoint
 from resources.settings import Settings
 from tests.support import few_days
@@ -331,6 +334,29 @@ def test_a_run_killed_in_the_middle_and_run_again_has_the_rows_of_an_undisturbed
         assert line.ingest()
         assert line.pending() == []
     assert_same(fresh, five_days)
+
+
+def test_a_run_whose_process_was_killed_is_ended_on_record_and_others_are_left_alone(fresh: Home) -> None:
+    kill_when(fresh, fresh.folder / "lake" / "flight_delays" / "features" / "_delta_log" / f"{0:020}.json")
+    registry = fresh.registry
+    with fresh.line() as line:
+        (killed,) = line.instance.get_runs()
+        assert killed.status is dg.DagsterRunStatus.STARTED
+        job = line.defs.resolve_job_def(job_name("flight_delays", "score"))
+        launched_in_the_ui = line.instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED)
+        mlflow_runs = {}
+        for run_id in (killed.run_id, launched_in_the_ui.run_id):
+            tags = {"dagster.run_id": run_id}
+            mlflow_runs[run_id] = open_run(registry._store, "flight_delays", "catboost", tags, registry.artifact_root)
+        assert end_killed_runs(line.instance, registry, "flight_delays") == [killed.run_id]
+        statuses = {run.run_id: run.status for run in line.instance.get_runs()}
+    assert statuses == {
+        killed.run_id: dg.DagsterRunStatus.FAILURE,
+        launched_in_the_ui.run_id: dg.DagsterRunStatus.STARTED,
+    }
+    client = MlflowClient(registry.tracking_uri)
+    recorded = {run_id: client.get_run(mlflow_run).info.status for run_id, mlflow_run in mlflow_runs.items()}
+    assert recorded == {killed.run_id: "KILLED", launched_in_the_ui.run_id: "RUNNING"}
 
 
 def test_a_run_killed_after_a_late_day_was_read_still_has_the_days_after_it_made_anew(
