@@ -5,6 +5,8 @@ SHELL := /bin/sh
 MAKEFLAGS += --no-print-directory
 
 UNTIL ?= 2013-08-31
+# One or several; all in workspace.yaml if empty.
+USE_CASE ?=
 # By file, so that what a file sets up is set up once.
 PYTEST_ARGS ?= -n 2 --dist loadfile
 BENCH_ARGS ?=
@@ -17,11 +19,11 @@ dev := .venv/.ready-dev
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
 
-run: $(ready) ## Set up, run the line on the flights, leave the endpoint, Dagster and MLflow up
-	@$(bin)/throughline run
+run: $(ready) ## Set up, run the line, leave endpoints, Dagster and MLflow up (USE_CASE=name: of one use case)
+	@$(bin)/throughline run $(USE_CASE)
 
 line: $(ready) ## The same without the user interfaces
-	@$(bin)/throughline line
+	@$(bin)/throughline line $(USE_CASE)
 
 feed: $(ready) ## Publish the airline's files up to UNTIL=2013-08-31
 	@$(bin)/throughline feed --until $(UNTIL)
@@ -34,8 +36,8 @@ stop: ## Stop everything this clone started
 status stop:
 	@if [ -x $(bin)/throughline ]; then $(bin)/throughline $@; else echo "Nothing runs: this clone is not set up yet; 'make run' does that."; fi
 
-test: $(dev) ## Run all tests (the browser test needs Chromium)
-	@sh infra/setup.sh chromium
+test: $(dev) ## Run all tests (they need Chromium and PostgreSQL)
+	@sh infra/setup.sh tests
 	@$(bin)/python -m pytest $(PYTEST_ARGS)
 
 lint: $(dev) ## Check style, formatting and types

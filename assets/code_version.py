@@ -7,7 +7,8 @@ import ast
 import hashlib
 import importlib.util
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import is_dataclass
 from functools import cache
 from pathlib import Path
 
@@ -31,6 +32,32 @@ def code_version(*modules: str, within: Sequence[str] = (), values: object = Non
         digest.update(ast.dump(_tree(module)).encode())
     digest.update(repr(values).encode())
     return digest.hexdigest()[:12]
+
+
+def version_of(function: Callable[..., object], *modules: str, values: object = None) -> str:
+    """Code version of what `function` makes: its own package, the shared logic it calls, and `modules`.
+
+    A function that is a value (a frozen dataclass with `__call__`, as a declared use case has) counts with its `repr`;
+    modules that it names in an attribute `modules` count as well.
+
+    Args:
+        function: Declared by a use case.
+        modules: Further modules, such as the stage that calls it.
+        values: Declared settings that belong to the meaning.
+
+    Raises:
+        ModuleNotFoundError: If a module does not exist.
+    """
+    own = [function.__module__, *getattr(function, "modules", ())]
+    packages = [module.rpartition(".")[0] or module for module in own]
+    said = repr(function) if is_dataclass(function) else None
+    return code_version(*modules, *own, within=(*packages, "assets.logic"), values=(said, values))
+
+
+def name_of(function: Callable[..., object]) -> str:
+    """How a person calls a function: its path, or that of its class if it is a value."""
+    named = type(function) if is_dataclass(function) else function
+    return f"{named.__module__}.{getattr(named, '__qualname__', named)}"
 
 
 def git_commit() -> str:

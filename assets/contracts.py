@@ -6,19 +6,38 @@ Does not belong here: how a declaration is carried out; that is `assets/stages`,
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import date, timedelta
-from typing import Any, Literal
+from datetime import timedelta
+from typing import Final, Literal
 
 import polars as pl
 
 from assets.logic.point_in_time import Clock, History
-from assets.policies import DeclarationError, PromotionPolicy, TimeSplit, TrainerSpec, require_known
-from resources.sources import Source
+from assets.partitions import Partitions
+from assets.policies import DeclarationError, PromotionPolicy, Task, TimeSplit, TrainerSpec, require_known
+from assets.tables import Clean, Column, Expectation, Rule, Severity, SourceTable
+from assets.trainers.names import check_family, family_name
 
-Task = Literal["binary"]
-Severity = Literal["critical", "warning"]
+__all__ = [
+    "LABEL_KNOWN_AT",
+    "LABEL_TYPES",
+    "PARTITION_KEY",
+    "PREDICTION_TIME",
+    "BuildFeatures",
+    "Clean",
+    "Column",
+    "Expectation",
+    "Feature",
+    "FeatureKind",
+    "Partitions",
+    "Rule",
+    "Severity",
+    "SourceTable",
+    "Target",
+    "Task",
+    "UseCase",
+]
+
 FeatureKind = Literal["numeric", "categorical"]
-Clean = Callable[[pl.LazyFrame, Mapping[str, pl.LazyFrame]], pl.LazyFrame]
 BuildFeatures = Callable[[pl.DataFrame, History], pl.DataFrame]
 
 PARTITION_KEY = "partition_key"
@@ -27,111 +46,13 @@ PREDICTION_TIME = "prediction_time"
 """Column of every feature row: the UTC instant P at which the question is asked."""
 LABEL_KNOWN_AT = "label_known_at"
 """Column of every feature row: the UTC instant at which the label can be known, null while it cannot."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Column:
-    """One column of a landed file or of a cleaned table.
-
-    `known_at` names the time column (of the same cleaned table) at which this column's value comes into the world,
-    when that is later than the row itself: how late an order came is known at its delivery.
-    """
-
-    dtype: pl.DataType
-    description: str
-    unit: str | None = None
-    nullable: bool = True
-    known_at: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Rule:
-    """A named reason to reject a landed row. `rejects` is true for rows that must not pass; null counts as false."""
-
-    name: str
-    description: str
-    rejects: pl.Expr = field(compare=False)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Expectation:
-    """One Great Expectations expectation on a cleaned table, shown as one asset check.
-
-    Attributes:
-        check: Name of the asset check, a sentence that is true when it passes (`wind_speeds_are_plausible`).
-        type: Great Expectations' own name, such as `expect_column_values_to_be_between`.
-        arguments: Its keyword arguments.
-        severity: `critical` stops everything downstream of the table, `warning` is shown and stops nothing.
-    """
-
-    check: str
-    type: str
-    arguments: Mapping[str, Any]
-    severity: Severity = "critical"
-
-
-@dataclass(frozen=True, kw_only=True)
-class SourceTable:
-    """One table as it lands, how it is cleaned, and when its records can be known.
-
-    Attributes:
-        columns: The landed columns in order. A file with other columns is refused, naming them.
-        cleaned_columns: What `clean` returns, in order.
-        key: Columns of the landed table that identify a row; empty if there is none, and then nothing is de-duplicated.
-        clean: Pure function from valid typed rows and `lookups` (other cleaned tables by name) to cleaned rows.
-        event_time: Column of the cleaned table: when the record happened (UTC).
-        known_at: Column of the cleaned table: when the row could first be known at its origin (UTC). None: known in
-            advance (a schedule, a register).
-        available_after: How much later the record reaches us. Training honours it, serving delivers it.
-        is_partitioned: False for a whole file that replaces its predecessor.
-        is_optional: A partition that has not arrived is recorded as a degradation instead of stopping the run.
-    """
-
-    name: str
-    description: str
-    source: Source
-    columns: Mapping[str, Column]
-    cleaned_columns: Mapping[str, Column]
-    key: tuple[str, ...]
-    clean: Clean = field(compare=False)
-    lookups: tuple[str, ...] = ()
-    rules: tuple[Rule, ...] = ()
-    expectations: tuple[Expectation, ...] = ()
-    event_time: str | None = None
-    known_at: str | None = None
-    available_after: timedelta = timedelta(0)
-    is_partitioned: bool = True
-    is_optional: bool = False
-
-    def __post_init__(self) -> None:
-        where = f"table {self.name!r}"
-        require_known(self.key, self.columns, f"{where}, field key")
-        clocks = [c for c in (self.event_time, self.known_at) if c]
-        clocks += [c.known_at for c in self.cleaned_columns.values() if c.known_at]
-        require_known(clocks, self.cleaned_columns, f"{where}, fields event_time, known_at")
-        names = [r.name for r in self.rules] + [e.check for e in self.expectations]
-        if twice := sorted({n for n in names if names.count(n) > 1}):
-            raise DeclarationError(f"{where}: rules and expectations need different names, but {twice} stand twice")
-
-    @property
-    def clock(self) -> Clock:
-        """The clocks of this table as the point-in-time functions need them."""
-        by_column = {n: c.known_at for n, c in self.cleaned_columns.items() if c.known_at}
-        return Clock(
-            event_time=self.event_time,
-            known_at=self.known_at,
-            known_at_by_column=by_column,
-            available_after=self.available_after,
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Partitions:
-    """Daily partitions by the local date in `timezone`, from `start` to `end` inclusive (None: without end)."""
-
-    start: date
-    end: date | None = None
-    timezone: str = "UTC"
+LABEL_TYPES: Final[Mapping[Task, pl.DataType]] = {
+    "binary": pl.Int8(),
+    "multiclass": pl.String(),
+    "regression": pl.Float64(),
+    "count": pl.Int64(),
+}
+"""What the label column of the feature table holds, by task: 0 or 1, the class, a quantity, a whole number from 0."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,7 +60,7 @@ class Target:
     """What is predicted: `label` over the cleaned entity table; null while it is not known (yet, or ever).
 
     Attributes:
-        name: Column of the feature table that holds the label (Int8 0/1 for a binary task).
+        name: Column of the feature table that holds the label, in the type of `LABEL_TYPES`.
         known_at: Column of the cleaned entity table with the instant the label came into the world (UTC).
     """
 
@@ -165,15 +86,21 @@ class UseCase:
 
     Attributes:
         entity_table: The table whose rows are asked about.
-        entity: Columns of its cleaned table that identify one prediction.
+        entity: Columns of its cleaned table that identify one prediction; empty if nothing does, and then rows may
+            repeat.
         inputs: Columns of its cleaned table that a caller knows at prediction time; the rest of the row is never
             shown to `build_features`.
         optional_inputs: Those of `inputs` a caller may leave out.
-        prediction_lead: The question is asked this long before the entity table's `event_time`.
+        prediction_lead: The question is asked this long before the entity table's `event_time`; with `asked_at`, the
+            longest lead that occurs.
+        asked_at: Expression over the inputs for the instant of the question (UTC), where the lead differs by row; None:
+            `event_time` less `prediction_lead`.
         lookback: No feature may need records that became known longer ago than this before prediction time.
         build_features: Pure function from a spine (inputs and `prediction_time`, shape (n, inputs + 1)) and the
             point-in-time `History` to the spine plus one column per feature, same rows, same order.
-        baseline_by: Columns whose groups have their own rate in the second naive baseline; empty: only the base rate.
+        baseline_by: Columns whose groups have their own rate (or mean) in the second naive baseline; empty: none.
+        naive: Further naive predictions by name, each a numeric feature that is a prediction as it stands, such as the
+            value a week ago. For quantities and counts only.
         slices: Columns by which scores are reported and guarded.
     """
 
@@ -188,6 +115,7 @@ class UseCase:
     inputs: tuple[str, ...]
     optional_inputs: tuple[str, ...] = ()
     prediction_lead: timedelta
+    asked_at: pl.Expr | None = field(default=None, compare=False)
     lookback: timedelta
     target: Target
     features: tuple[Feature, ...]
@@ -196,6 +124,7 @@ class UseCase:
     trainers: tuple[TrainerSpec, ...]
     promotion: PromotionPolicy = field(default_factory=PromotionPolicy)
     baseline_by: tuple[str, ...] = ()
+    naive: Mapping[str, str] = field(default_factory=dict)
     slices: tuple[str, ...] = ()
     seed: int = 20130901
 
@@ -214,8 +143,16 @@ class UseCase:
         require_known(self.optional_inputs, self.inputs, f"{where}, field optional_inputs")
         for name in ("slices", "baseline_by"):
             require_known(getattr(self, name), self.slice_columns, f"{where}, field {name}")
+        require_known(list(self.naive.values()), self.feature_names, f"{where}, field naive")
+        if self.naive and self.task not in ("regression", "count"):
+            raise DeclarationError(f"{where}: field naive holds quantities, and the task is {self.task}")
         if not self.trainers:
             raise DeclarationError(f"{where}: field trainers is empty; name at least one family")
+        for spec in self.trainers:
+            check_family(spec.family, self.task)
+        families = [family_name(spec.family) for spec in self.trainers]
+        if twice := sorted({name for name in families if families.count(name) > 1}):
+            raise DeclarationError(f"{where}: field trainers names {twice} more than once; each becomes one asset")
         if self.prediction_lead < timedelta(0):
             raise DeclarationError(f"{where}: field prediction_lead is negative, so the outcome would be known")
 
@@ -227,6 +164,23 @@ class UseCase:
         """
         require_known([name], [t.name for t in self.tables], f"use case {self.name!r}, field tables")
         return next(t for t in self.tables if t.name == name)
+
+    @property
+    def event_time(self) -> str:
+        """Column of the cleaned entity table with the instant a row is about (UTC)."""
+        return str(self.table(self.entity_table).event_time)
+
+    @property
+    def asking(self) -> pl.Expr:
+        """The instant at which the question of each row is asked (UTC), from its inputs."""
+        if self.asked_at is not None:
+            return self.asked_at
+        return pl.col(self.event_time) - self.prediction_lead
+
+    @property
+    def row_order(self) -> list[str]:
+        """Columns of the feature table that order its rows: the same order whatever order they came in."""
+        return [PREDICTION_TIME, *(self.entity or self.inputs)]
 
     @property
     def feature_names(self) -> list[str]:

@@ -7,7 +7,15 @@ and how a policy is applied (`assets/logic`).
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Any, Final, Literal
+
+Task = Literal["binary", "multiclass", "regression", "count"]
+"""What kind of thing is predicted: a probability, one probability per class, a quantity, or a whole number from 0."""
+
+OTHER: Final = "(other)"
+"""Of a multiclass task: every class that training saw too seldom to tell apart, and those never seen."""
+INTERVAL: Final = 0.9
+"""Share of the labels that the interval around a quantity or a count is to hold."""
 
 
 class DeclarationError(ValueError):
@@ -16,23 +24,43 @@ class DeclarationError(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class TimeSplit:
-    """The last days of the known data are the test window, those before them validation, the rest training."""
+    """The last days with labels are the test window, those before them validation, the rest training.
+
+    Attributes:
+        gap: Days left out before the test window, so that the labels of the rows before it have arrived when it begins,
+            as they will have when a model is trained for days to come: as long as labels are under way.
+            Source: purging and embargo, López de Prado, "Advances in financial machine learning", 2018, chapter 7.
+    """
 
     validation: timedelta
     test: timedelta
+    gap: timedelta = timedelta(0)
 
     def __post_init__(self) -> None:
         if self.validation < timedelta(days=2) or self.test < timedelta(days=2):
             raise DeclarationError(f"split: validation and test need at least 2 days each, got {self}")
+        if self.gap < timedelta(0):
+            raise DeclarationError(f"split: gap cannot be negative, got {self.gap}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainerSpec:
-    """One model family to train. `search_trials` 0 means: its default parameters, without a search."""
+    """One model family to train.
 
-    family: Literal["logistic_regression", "catboost", "neural_network"]
+    Attributes:
+        family: A name of `assets/trainers/families.py`, or `package.module:function` of a function that returns an
+            unfitted scikit-learn estimator.
+        search_trials: 0 means: its default parameters, without a search.
+        search_rows: Rows per fold of the search, at most.
+        training_rows: Training rows at most; of more, evenly many of every time are taken. Memory and time of a fit
+            grow with its rows, what it learns from them much less.
+        parameters: Fixed, and not searched.
+    """
+
+    family: str
     search_trials: int = 4
     search_rows: int = 40_000
+    training_rows: int = 1_000_000
     parameters: Mapping[str, float | int | str] = field(default_factory=dict)
 
 
@@ -40,21 +68,31 @@ class TrainerSpec:
 class PromotionPolicy:
     """What a challenger must show on the test window before it goes live. Everything is on by default.
 
+    Losses are those of the task: log loss in nats for probabilities, the mean absolute error in the target's unit for a
+    quantity, Poisson deviance for a count. A limit that is None has the default of its task (`limits`).
+
     Attributes:
-        margin: Non-inferiority margin: how much worse (mean log loss per row) than the champion is still accepted.
+        margin: Non-inferiority margin: how much worse (mean loss per row) than the champion is still accepted. None:
+            0.002 for log loss, 1 % of the champion's own loss for other losses.
         confidence: One-sided confidence of every interval used for a decision.
-        leakage_ceiling: A ROC AUC above it means that the future leaked into the features.
-        calibration_limit: Largest accepted expected calibration error (15 quantile bins).
-        slice_margin: How much worse (mean log loss) than the base rate of the slice any slice may be.
+        leakage_ceiling: A score above it means that the future leaked into the features: ROC AUC for classes, R2 for
+            quantities and counts. None: 0.99 for AUC and 0.999 for R2, which only a leak reaches. A use case that knows
+            what an honest model can reach declares a lower one.
+        calibration_limit: Largest accepted expected calibration error (15 quantile bins); for quantities and counts,
+            how far the share of labels inside their intervals may be from what the intervals promise. None: 0.05 and
+            0.1. On few rows, as much as a perfectly calibrated model is off by chance.
+        slice_margin: How much worse (mean loss) than the constant that is best for the slice any slice may be. None:
+            0.01 for log loss, 5 % of that constant's loss for other losses, but not under 1 % of the loss of the best
+            constant of all rows.
         slice_rows: Slices with fewer test rows are reported but not judged.
         minimum_rows: Fewer labelled test rows decide nothing.
     """
 
-    margin: float = 0.002
+    margin: float | None = None
     confidence: float = 0.95
-    leakage_ceiling: float = 0.80
-    calibration_limit: float = 0.05
-    slice_margin: float = 0.01
+    leakage_ceiling: float | None = None
+    calibration_limit: float | None = None
+    slice_margin: float | None = None
     slice_rows: int = 300
     minimum_rows: int = 1_000
 

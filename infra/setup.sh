@@ -1,6 +1,6 @@
 #!/bin/sh
-# What `make` needs around Python: an interpreter, room on the disk, .venv from the lock, Chromium for the browser test.
-# Usage: sh infra/setup.sh run|dev|lock|chromium, from the root of the clone. One sentence and non-zero when it cannot.
+# What `make` needs around Python: an interpreter, room on the disk, .venv from the lock, Chromium and PostgreSQL for the tests.
+# Usage: sh infra/setup.sh run|dev|lock|tests, from the root of the clone. One sentence and non-zero when it cannot.
 set -eu
 
 venv=.venv
@@ -91,16 +91,20 @@ dev)
     ;;
 lock)
     # CUDA's packages are left out: PyTorch names their exact versions itself, and its CPU build wants none of them.
+    # appnope is for macOS alone, and plain pins cannot say so.
     $venv/bin/uv pip compile --quiet --universal --extra dev --no-header --no-annotate pyproject.toml |
-        sed -e 's/ ;.*//' -e '/^nvidia-/d' -e '/^cuda-/d' -e '/^triton==/d' >requirements.lock.new
+        sed -e 's/ ;.*//' -e '/^nvidia-/d' -e '/^cuda-/d' -e '/^triton==/d' -e '/^appnope==/d' >requirements.lock.new
     mv requirements.lock.new requirements.lock
     ;;
-chromium)
+tests)
     command -v chromium >/dev/null 2>&1 || command -v chromium-browser >/dev/null 2>&1 ||
         command -v google-chrome >/dev/null 2>&1 ||
         fail "The browser test needs Chromium and none was found on PATH; install it (Debian: apt-get install chromium) and run make test again."
+    # Debian keeps the server's programs beside PATH.
+    command -v initdb >/dev/null 2>&1 || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 ||
+        fail "The tests of SQL sources start a PostgreSQL server and none is installed; install it (Debian: apt-get install postgresql) and run make test again."
     ;;
 *)
-    fail "usage: sh infra/setup.sh run|dev|lock|chromium"
+    fail "usage: sh infra/setup.sh run|dev|lock|tests"
     ;;
 esac

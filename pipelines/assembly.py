@@ -25,17 +25,20 @@ from resources.environments import resources_for
 from resources.settings import Settings
 
 
-def build_definitions(use_case: UseCase, resources: Mapping[str, Any] | None = None) -> dg.Definitions:
+def build_definitions(
+    use_case: UseCase, resources: Mapping[str, Any] | None = None, declared_at: str | None = None
+) -> dg.Definitions:
     """Everything Dagster needs to know of one use case.
 
     Args:
         use_case: The declaration.
         resources: Overrides by name, for tests and other environments; the rest comes from the settings.
+        declared_at: Where the serving process finds the declaration, as `package.module:NAME`; None: in the catalogue.
     """
     with warnings.catch_warnings():
         # Partition ranges in one run are beta in the pinned Dagster; tests hold what we rely on.
         warnings.simplefilter("ignore", dg.BetaWarning)
-        assets = _assets(use_case)
+        assets = _assets(use_case, declared_at or use_case.name)
     return dg.Definitions(
         assets=assets,
         jobs=build_jobs(use_case),
@@ -46,7 +49,7 @@ def build_definitions(use_case: UseCase, resources: Mapping[str, Any] | None = N
     )
 
 
-def _assets(use_case: UseCase) -> list[dg.AssetsDefinition]:
+def _assets(use_case: UseCase, declared_at: str) -> list[dg.AssetsDefinition]:
     return [
         *(build_raw(use_case, table) for table in use_case.tables),
         *(build_cleaned(use_case, table) for table in use_case.tables),
@@ -56,6 +59,6 @@ def _assets(use_case: UseCase) -> list[dg.AssetsDefinition]:
         *(build_candidate(use_case, spec) for spec in use_case.trainers),
         build_evaluation_report(use_case),
         build_champion(use_case),
-        build_endpoint(use_case, f"pipelines.{use_case.name}.use_case:{use_case.name.upper()}"),
+        build_endpoint(use_case, declared_at),
         build_predictions(use_case),
     ]

@@ -1,19 +1,18 @@
-"""What is still to be taken in: days that landed, landed anew, look back on such a day, or were cut short.
+"""What is still to be taken in: partitions that landed, landed anew, look back on such a one, or were cut short.
 
 Belongs here: reading that off the landing zone, the lake and Dagster's runs. Does not belong here: running anything
 (`line.py`).
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
 from typing import Final
 
 import dagster as dg
 import polars as pl
 
 from assets.contracts import PARTITION_KEY, UseCase
-from assets.stages.common import days_before, table_name
+from assets.stages.common import table_name
 from assets.stages.features import look_back_days
 from pipelines.jobs import job_name
 from resources.lake import Lake
@@ -21,6 +20,9 @@ from resources.landing import LandingZone
 
 RANGE: Final = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
 """Tags of a run with its first and last partition."""
+RUN_BYTES: Final = 192 * 2**20
+"""Landed bytes that one run takes in at most, unless a single partition holds more. Packed rows grow about tenfold in
+memory, and raw rows, cleaned rows and the history of features are there together."""
 PLAN: Final = "throughline/ranges"
 """Tag of an ingestion with its own range and those that were to be made after it."""
 
@@ -30,7 +32,7 @@ class Backlog:
     """The ingestion that is due.
 
     Attributes:
-        assets: All assets of the ingest job; a run of only some of them makes no day complete.
+        assets: All assets of the ingest job; a run of only some of them makes no partition complete.
     """
 
     use_case: UseCase
@@ -39,7 +41,7 @@ class Backlog:
     instance: dg.DagsterInstance
     assets: frozenset[dg.AssetKey]
 
-    def days(self) -> list[str]:
+    def due(self) -> list[str]:
         """Partitions to take in: landed since, changed since, or within the look-back of a changed one, in order.
 
         A change counts until a run that takes it in has succeeded: one that was killed has told nobody how far it came.
@@ -48,20 +50,41 @@ class Backlog:
         if self._registers_changed():
             return sorted(arrived)
         done = self.lake.partitions(table_name(self.use_case, "features"))
-        # Weather of a day without flights waits for them; else it would be news at every run.
+        # A file of another table waits for that of the required ones; else it would be news at every run.
         changed = arrived & (self._changed() | self._cut_short())
-        reach = look_back_days(self.use_case)
-        stale = {d for d in done for c in changed if days_before(d, reach) <= c <= d}
+        first = {key: self.use_case.partitions.before(key, look_back_days(self.use_case)) for key in done}
+        stale = {key for key in done for c in changed if first[key] <= c <= key}
         return sorted(arrived & (stale | changed | (arrived - done)))
 
+    def runs(self, keys: Sequence[str]) -> list[tuple[str, str]]:
+        """Ranges of consecutive partitions, first and last of each, none with more landed bytes than fit in memory."""
+        partitions, sizes = self.use_case.partitions, self._landed_bytes()
+        found: list[tuple[str, str]] = []
+        for first, last in partitions.ranges(keys):
+            held = 0
+            for key in partitions.between(first, last):
+                held += sizes.get(key, 0)
+                if key == first or held > RUN_BYTES:
+                    found.append((key, key))
+                    held = sizes.get(key, 0)
+                found[-1] = (found[-1][0], key)
+        return found
+
+    def _landed_bytes(self) -> dict[str, int]:
+        tables = [t for t in self.use_case.tables if t.is_partitioned]
+        sizes: dict[str, int] = {}
+        for key, arrival in ((str(p), a) for t in tables for p, a in t.source.arrivals(self.landing.store).items()):
+            sizes[key] = sizes.get(key, 0) + arrival.size
+        return sizes
+
     def arrived(self) -> set[str]:
-        """Days on which every required table has landed."""
+        """Declared partitions of which every required table has landed."""
         tables = [t for t in self.use_case.tables if t.is_partitioned and not t.is_optional]
         sets = [{str(p) for p in t.source.arrivals(self.landing.store)} for t in tables]
-        return set.intersection(*sets)
+        return {key for key in set.intersection(*sets) if self.use_case.partitions.holds(key)}
 
     def _changed(self) -> set[str]:
-        """Days with a file that is not the one that was taken in, by the time it landed."""
+        """Partitions with a file that is not the one that was taken in, by the time it landed."""
         changed: set[str] = set()
         for table in (t for t in self.use_case.tables if t.is_partitioned):
             name = table_name(self.use_case, f"raw_{table.name}")
@@ -74,7 +97,7 @@ class Backlog:
         return changed
 
     def _registers_changed(self) -> bool:
-        """True if a whole file is not the one that was taken in: it concerns every day."""
+        """True if a whole file is not the one that was taken in: it concerns every partition."""
         for table in (t for t in self.use_case.tables if not t.is_partitioned):
             name = table_name(self.use_case, f"raw_{table.name}")
             landed = [arrival.arrived_at for arrival in table.source.arrivals(self.landing.store).values()]
@@ -86,9 +109,9 @@ class Backlog:
         return False
 
     def _cut_short(self) -> set[str]:
-        """Days that an ingestion was to make, and no run has made since: it failed, was killed, or never came to them.
+        """Partitions that an ingestion was to make and no run has made since: it failed, was killed or never got there.
 
-        The lake cannot tell: a killed run may have read a late day and not made the days after it anew.
+        The lake cannot tell: a killed run may have read a late file and not made the partitions after it anew.
         """
         name = job_name(self.use_case.name, "ingest")
         made: set[str] = set()
@@ -97,26 +120,11 @@ class Backlog:
             own = [run.tags.get(tag) or run.tags.get("dagster/partition", "") for tag in RANGE]
             is_whole = not run.asset_selection or run.asset_selection == self.assets
             if run.is_success and is_whole:
-                made |= _days(*own)
+                made |= self._between(*own)
             planned = [span.split("/") for span in run.tags.get(PLAN, "").split()]
-            left |= {day for span in (own, *planned) for day in _days(*span)} - made
+            left |= {key for span in (own, *planned) for key in self._between(*span)} - made
         return left
 
-
-def ranges(days: Iterable[str]) -> list[tuple[str, str]]:
-    """Runs of consecutive days, first and last of each, so that a gap in the data is a gap in the runs."""
-    found: list[tuple[str, str]] = []
-    for day in sorted(days):
-        if found and date.fromisoformat(day) - date.fromisoformat(found[-1][1]) == timedelta(days=1):
-            found[-1] = (found[-1][0], day)
-        else:
-            found.append((day, day))
-    return found
-
-
-def _days(first: str, last: str) -> set[str]:
-    """The days from `first` to `last`, both included; none if there is no first."""
-    if not first:
-        return set()
-    start = date.fromisoformat(first)
-    return {str(start + timedelta(days=n)) for n in range((date.fromisoformat(last) - start).days + 1)}
+    def _between(self, first: str, last: str) -> set[str]:
+        """The partitions from `first` to `last`, both included; none if there is no first."""
+        return set(self.use_case.partitions.between(first, last)) if first else set()

@@ -1,32 +1,24 @@
-"""The command `throughline`: feed, line, up, run, status, stop.
+"""The command `throughline`: feed, deliver, line, up, run, status, stop.
 
-Belongs here: arguments, what is printed, exit codes. Does not belong here: the work itself, which `feed.py`, `line.py`
-and `services.py` do. Everything heavy loads inside the command that needs it, so that `status` answers at once.
+Belongs here: arguments, what is printed, exit codes. Does not belong here: the work itself, which `lines.py` and
+`services.py` do. Everything heavy loads inside the command that needs it, so that `status` answers at once.
 """
 
 import errno
-import json
-import time
+from collections.abc import Sequence
 from datetime import date
-from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
+from pipelines.starting import commands
 from resources.errors import ThroughlineError
 from resources.settings import Settings
 
-MODEL: Final = "flight_delays"
-UNTIL: Final = "2013-08-31"
-"""Last day that is fed by default: the last four months of the year stay for later arrivals."""
-EXAMPLE: Final[dict[str, str | int]] = {
-    "carrier": "UA",
-    "flight": 1545,
-    "origin": "EWR",
-    "destination": "SFO",
-    "scheduled_departure": "2013-08-31T22:00:00Z",
-}
-"""An evening flight of the last day of the default feed: what its caller knows two hours before departure."""
+SHIPPED: Final = "flight_delays"
+"""The use case whose data ships with the project, and is fed by default."""
+
+Names = Annotated[list[str] | None, typer.Argument(help="Use cases; all in the workspace if none is named.")]
 
 
 class OneSentence(typer.Typer):
@@ -48,6 +40,8 @@ class OneSentence(typer.Typer):
 
 
 app = OneSentence(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app.command()(commands.new)
+app.command()(commands.check)
 
 
 @app.callback()
@@ -57,22 +51,41 @@ def main() -> None:
 
 @app.command()
 def feed(
-    until: Annotated[str, typer.Option(help="Last local service date that has landed, such as 2013-08-31.")] = UNTIL,
+    name: Annotated[str, typer.Argument(help="Use case whose data ships with it.")] = SHIPPED,
+    until: Annotated[str | None, typer.Option(help="Last day that has landed, such as 2013-09-30.")] = None,
 ) -> None:
-    """Publish the airline's and the weather service's files in the landing zone, one per day."""
-    _publish(_settings(), _day(until))
+    """Publish the data that ships with a use case in the landing zone, a file per day, as if it came from outside."""
+    from pipelines import catalogue
+    from pipelines.lines import publish_data
+
+    settings, last = _settings(), None if until is None else _day(until)
+    if (publish := catalogue.publish_hook(name)) is None:
+        raise ThroughlineError(f"no data ships with {name}; put its files under {settings.landing_root}")
+    publish_data(settings, name, publish, last, typer.echo)
 
 
 @app.command()
-def line() -> None:
-    """Run the line: take in what has landed, train, judge, and leave the endpoint live."""
-    from pipelines.programs import ENDPOINT
-    from pipelines.services import check_ports
+def deliver(names: Names = None) -> None:
+    """Bring the landing zone up to date with where the data comes from: a file, a database. `line` does it as well."""
+    from pipelines.lines import deliver_data
 
     settings = _settings()
-    check_ports(settings, [ENDPOINT])
-    _line(settings)
-    typer.echo(_request(settings))
+    for name in _chosen(names):
+        if not deliver_data(settings, name, typer.echo):
+            typer.echo(f"{name}: its files land under {settings.landing_root} by themselves")
+
+
+@app.command()
+def line(names: Names = None) -> None:
+    """Run the line: take in what has landed, train, judge, and leave the endpoint live."""
+    from pipelines.lines import run_lines
+    from pipelines.services import check_ports
+
+    settings, chosen = _settings(), _chosen(names)
+    check_ports(settings, _endpoints(settings, chosen))
+    outcome = run_lines(settings, chosen, typer.echo)
+    _show_requests(settings, outcome.done)
+    outcome.require()
 
 
 @app.command()
@@ -86,25 +99,28 @@ def up() -> None:
 
 
 @app.command()
-def run() -> None:
-    """Run the line, then leave the endpoint, Dagster and MLflow up."""
+def run(names: Names = None) -> None:
+    """Run the line, then leave the endpoints, Dagster and MLflow up."""
     from pipelines import services
+    from pipelines.lines import run_lines
 
-    settings = _settings()
+    settings, chosen = _settings(), _chosen(names)
+    _endpoints(settings, chosen)
     services.check_ports(settings)  # before minutes of work, not after
-    _line(settings)
+    outcome = run_lines(settings, chosen, typer.echo)
     services.up(settings, typer.echo)
     typer.echo(f"\n{services.addresses(settings)}\n")
-    typer.echo(_request(settings))
+    _show_requests(settings, outcome.done)
     typer.echo("\n`make status` shows what runs, `make stop` ends it.")
+    outcome.require()
 
 
 @app.command()
 def status() -> None:
-    """Show what runs, where it answers, and which model is live."""
-    from pipelines import services
+    """Show what runs, where it answers, and which models are live."""
+    from pipelines import catalogue, services
 
-    typer.echo(services.status(_settings(), MODEL))
+    typer.echo(services.status(_settings(), catalogue.in_workspace()))
 
 
 @app.command()
@@ -119,7 +135,7 @@ def _day(text: str) -> date:
     try:
         return date.fromisoformat(text)
     except ValueError as error:
-        raise ThroughlineError(f"{text!r} is not a day; give one such as {UNTIL}") from error
+        raise ThroughlineError(f"{text!r} is not a day; give one such as 2013-09-30") from error
 
 
 def _settings() -> Settings:
@@ -130,42 +146,29 @@ def _settings() -> Settings:
     return settings
 
 
-def _line(settings: Settings) -> None:
-    from pipelines.line import run_line
+def _chosen(names: Sequence[str] | None) -> list[str]:
+    """The use cases that were named, each once, or all in the workspace."""
+    from pipelines import catalogue
 
-    if settings.landing is None and not _fed(settings).is_file():
-        # Once only, and never into a landing zone that others fill: a file taken away or changed there stays so.
-        _publish(settings, _day(UNTIL))
-    run_line(settings, typer.echo)
-
-
-def _publish(settings: Settings, until: date) -> None:
-    from pipelines.flight_delays.feed import publish
-    from resources.objects import ObjectStore
-
-    began = time.monotonic()
-    typer.echo(f"Publishing the feed up to {until} in {settings.landing_root}")
-
-    def progress(done: int, total: int, path: str) -> None:
-        if done % 50 == 0 or done == total:
-            typer.echo(f"  {done} of {total} files, {time.monotonic() - began:.1f} s, {path}")
-
-    published = publish(ObjectStore(settings.landing_root), until, progress=progress)
-    _fed(settings).write_text(f"{until}\n", encoding="utf-8")
-    typer.echo(f"{len(published.written)} files written, {len(published.unchanged)} were there already")
+    chosen = list(dict.fromkeys(names or catalogue.in_workspace()))
+    for name in chosen:
+        catalogue.declaration(name)  # refused before anything is done, not after the line of another
+    return chosen
 
 
-def _fed(settings: Settings) -> Path:
-    """Mark of a feed that was published to its end; a feed that was interrupted is published again."""
-    return settings.home / "fed-until"
+def _endpoints(settings: Settings, names: Sequence[str]) -> list[str]:
+    """Names of the programs that will serve the use cases; a port is allotted to each."""
+    from pipelines.programs import endpoint
+
+    return [endpoint(settings, name).name for name in names]
 
 
-def _request(settings: Settings) -> str:
-    """A request that can be pasted into a shell: the question of EXAMPLE in the Open Inference Protocol."""
-    inputs = [
-        {"name": name, "shape": [1], "datatype": "INT64" if isinstance(value, int) else "BYTES", "data": [value]}
-        for name, value in EXAMPLE.items()
-    ]
-    url = f"http://127.0.0.1:{settings.endpoint_port}/v2/models/{MODEL}/infer"
-    header = "--header 'Content-Type: application/json'"
-    return f"Ask the endpoint:\n  curl {url} {header} --data '{json.dumps({'inputs': inputs})}'"
+def _show_requests(settings: Settings, names: Sequence[str]) -> None:
+    from pipelines import catalogue
+    from pipelines.example import example_request
+    from resources.environments import resources_for
+
+    resources = resources_for(settings)
+    for name in names:
+        url = resources["endpoint_server"].url(name)
+        typer.echo(example_request(catalogue.use_case(name), resources["lake"], url))

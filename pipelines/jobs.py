@@ -5,7 +5,7 @@ Belongs here: which assets make a job. Does not belong here: when it runs.
 
 from functools import reduce
 from operator import or_
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import dagster as dg
 
@@ -14,6 +14,9 @@ from assets.contracts import UseCase
 if TYPE_CHECKING:
     # Dagster names this type nowhere public.
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+
+
+PURPOSES: Final = ("ingest", "explore", "train", "score")
 
 
 def job_name(use_case: str, purpose: str) -> str:
@@ -32,7 +35,7 @@ def build_jobs(use_case: UseCase) -> "list[UnresolvedAssetJobDefinition]":
         dg.define_asset_job(
             job_name(use_case.name, "ingest"),
             selection=stages("raw", "cleaned", "features"),
-            description="From landed files to features, for one day or a range of days.",
+            description="From landed files to features, for one partition or a range of them.",
             tags={"purpose": "ingest"},
         ),
         dg.define_asset_job(
@@ -50,7 +53,7 @@ def build_jobs(use_case: UseCase) -> "list[UnresolvedAssetJobDefinition]":
         dg.define_asset_job(
             job_name(use_case.name, "score"),
             selection=stages("predictions"),
-            description="Batch scores of the champion, for one day or a range of days.",
+            description="Batch scores of the champion, for one partition or a range of them.",
             tags={"purpose": "score"},
         ),
     ]

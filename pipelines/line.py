@@ -1,7 +1,7 @@
-"""The whole line from the command line: take in what has arrived, train if there is a reason, leave the endpoint live.
+"""The line of one use case: take in what has arrived, train if there is a reason, leave the endpoint live.
 
-Belongs here: which jobs to run, over which days. Does not belong here: what a job does, and the servers around the
-line (`services.py`).
+Belongs here: which jobs to run, over which partitions. Does not belong here: what a job does, the lines of several use
+cases (`lines.py`), and the servers around the line (`services.py`).
 """
 
 import re
@@ -10,25 +10,21 @@ from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import dagster as dg
 
 from assets.contracts import PARTITION_KEY, UseCase
 from assets.stages.champion import LEDGER
-from assets.stages.common import asset_key, days_before, table_name
+from assets.stages.common import asset_key, table_name
 from assets.stages.training_set import make_manifest
-from pipelines.backlog import PLAN, RANGE, Backlog, ranges
+from pipelines.backlog import PLAN, RANGE, Backlog
 from pipelines.jobs import job_name
-from pipelines.killed import LAUNCHED_BY, LINE, end_killed_runs
+from pipelines.killed import LAUNCHED_BY, LINE
 from pipelines.progress import Echo, Progress
 from resources.errors import ThroughlineError
 from resources.lake import Lake
 from resources.landing import LandingZone
-from resources.locks import alone
-from resources.registry import MlflowModelRegistry
-from resources.settings import Settings
 
 if TYPE_CHECKING:
     # Dagster names this type nowhere public.
@@ -37,23 +33,6 @@ if TYPE_CHECKING:
 
 class LineError(ThroughlineError):
     """A job of the line failed; the message says which step, why, and where to read more."""
-
-
-def run_line(settings: Settings, echo: Echo) -> None:
-    """Run the line of the use case that ships with this project, one at a time in a state folder.
-
-    Raises:
-        ThroughlineError: If it cannot; the message is for a person.
-    """
-    from pipelines.flight_delays.definitions import defs
-    from pipelines.flight_delays.use_case import FLIGHT_DELAYS
-
-    Path(settings.dagster_home).mkdir(parents=True, exist_ok=True)
-    with alone(settings.home / "run" / "line.lock", "The line"), dg.DagsterInstance.get() as instance:
-        registry = cast(MlflowModelRegistry, (defs.resources or {})["registry"])
-        for run_id in end_killed_runs(instance, registry, FLIGHT_DELAYS.name):
-            echo(f"The process of Dagster run {run_id} was killed; its work is taken up again")
-        Line(use_case=FLIGHT_DELAYS, defs=defs, instance=instance, echo=echo).run()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,38 +61,42 @@ class Line:
 
     def ingest(self) -> bool:
         """Take in every partition that is new, changed, or depends on one that is; True if there were any."""
-        planned = ranges(self.pending())
+        backlog = self._backlog()
+        planned = backlog.runs(self.pending(backlog))
         for done, (first, last) in enumerate(planned):
             self.echo(f"Ingesting {first} to {last}")
             plan = " ".join(f"{a}/{b}" for a, b in planned[done:])
             self.job("ingest", first=first, last=last, tags={PLAN: plan})
         return bool(planned)
 
-    def pending(self) -> list[str]:
+    def pending(self, backlog: Backlog | None = None) -> list[str]:
         """Partitions to take in, in order; all that have arrived if the code changed.
 
         Raises:
             LineError: If nothing has landed at all.
         """
-        backlog = Backlog(
+        backlog = backlog or self._backlog()
+        if not backlog.arrived():
+            root = self._landing.root
+            raise LineError(f"Nothing has landed under {root}; run `make feed` or deliver the files there")
+        return sorted(backlog.arrived()) if self.outdated("ingest") else backlog.due()
+
+    def _backlog(self) -> Backlog:
+        return Backlog(
             use_case=self.use_case,
             lake=self._lake,
             landing=self._landing,
             instance=self.instance,
             assets=frozenset(self._keys("ingest")),
         )
-        if not backlog.arrived():
-            root = self._landing.root
-            raise LineError(f"Nothing has landed under {root}; run `make feed` or deliver the files there")
-        return sorted(backlog.arrived()) if self.outdated("ingest") else backlog.days()
 
     def score(self) -> None:
-        """Score the days of the last test window that have no scores yet, or by other code, or of other rows."""
-        features = self._rows_per_day("features")
-        scored = {} if self.outdated("score") else self._rows_per_day("predictions")
-        first = days_before(max(features), self.use_case.split.test // timedelta(days=1) - 1)
-        due = [d for d, rows in features.items() if d >= first and scored.get(d) != rows]
-        for begin, end in ranges(due):
+        """Score the partitions of the last test window without scores yet, or by other code, or of other rows."""
+        partitions, features = self.use_case.partitions, self._rows_per_partition("features")
+        scored = {} if self.outdated("score") else self._rows_per_partition("predictions")
+        first = partitions.key(partitions.last_day(max(features)) - self.use_case.split.test + timedelta(days=1))
+        due = [key for key, rows in features.items() if key >= first and scored.get(key) != rows]
+        for begin, end in partitions.ranges(due):
             self.job("score", first=begin, last=end)
 
     def outdated(self, purpose: str) -> bool:
@@ -168,7 +151,7 @@ class Line:
         decisions = self._lake.scan(ledger).select("decided_at", "training_set").collect().sort("decided_at")
         return bool(decisions["training_set"][-1] == make_manifest(self.use_case, self._lake).id)
 
-    def _rows_per_day(self, name: str) -> dict[str, int]:
+    def _rows_per_partition(self, name: str) -> dict[str, int]:
         table = table_name(self.use_case, name)
         if self._lake.version(table) is None:
             return {}

@@ -1,4 +1,4 @@
-"""The programs around the line on a laptop: Dagster's user interface and daemon, MLflow's, and the endpoint.
+"""The programs around the line on a laptop: Dagster's user interface and daemon, MLflow's, and the endpoints.
 
 Belongs here: how each is started, and where it answers. Does not belong here: starting it (`services.py`).
 """
@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from pipelines import catalogue
+from resources.serving.ports import PORT_VARIABLE, allotted, port_of, process_name
 from resources.settings import Settings
 
 ROOT: Final = Path(__file__).parents[1]
-WORKSPACE: Final = ROOT / "workspace.yaml"
+WORKSPACE: Final = catalogue.WORKSPACE
 HOST: Final = "127.0.0.1"
 DAGSTER: Final = "dagster-webserver"
-ENDPOINT: Final = "endpoint"
-"""Name under which the `endpoint` asset starts its server."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +25,7 @@ class Service:
     Attributes:
         name: Of its pid file and log.
         title: What a person calls it.
-        command: How it is started; empty for the endpoint, which its asset starts.
+        command: How it is started; empty for endpoints, which their assets start.
         port: Where it listens on loopback; None if it does not.
         variable: The setting that moves the port.
         health: Path on `port` that answers 200 once it is up.
@@ -51,16 +51,26 @@ class Service:
         return None if self.root is None else f"{self.root}{self.page}"
 
 
+def endpoint(settings: Settings, use_case: str) -> Service:
+    """The server of a use case; its port is allotted if it has none yet.
+
+    Raises:
+        EndpointError: If there is no port left.
+    """
+    port = port_of(use_case, home=settings.home, base=settings.endpoint_port, reserved=settings.reserved_ports)
+    return Service(
+        name=process_name(use_case),
+        title=f"Endpoint of {use_case}",
+        port=port,
+        variable=PORT_VARIABLE,
+        health="/v2/health/live",
+    )
+
+
 def services(settings: Settings) -> tuple[Service, ...]:
-    """The programs in the order in which they start."""
+    """The programs in the order in which they start: the endpoints of this state folder, then those around them."""
     return (
-        Service(
-            name=ENDPOINT,
-            title="Endpoint",
-            port=settings.endpoint_port,
-            variable="THROUGHLINE_ENDPOINT_PORT",
-            health="/v2/health/live",
-        ),
+        *(endpoint(settings, use_case) for use_case in allotted(settings.home)),
         Service(
             name=DAGSTER,
             title="Dagster",

@@ -26,7 +26,9 @@ from assets.contracts import PREDICTION_TIME, UseCase
 from assets.logic.point_in_time import History
 from assets.trainers.base import Model
 from assets.trainers.families import load_model
+from pipelines import catalogue
 from resources.errors import EndpointError, ThroughlineError
+from resources.serving.answers import problem
 from resources.serving.service import Field, Signature
 from resources.serving.target import StateFolder
 
@@ -40,11 +42,11 @@ DRAIN_S: Final = 10
 class UseCaseService:
     """A use case as the server sees it. See `resources.serving.service.ScoringService`."""
 
-    def __init__(self, use_case: UseCase) -> None:
-        """Take the declaration, and note the code as it is now."""
+    def __init__(self, use_case: UseCase, files: Sequence[Path] = ()) -> None:
+        """Take the declaration, and note the code as it is now; `files` are read by the code, and belong to it."""
         self.use_case, self.description, self.signature = use_case.name, use_case.description, signature(use_case)
         self._declared = use_case
-        self._code = {path: _fingerprint(path) for path in _loaded_code(use_case)}
+        self._code = {path: _fingerprint(path) for path in (*_loaded_code(use_case), *files)}
 
     def code_is_current(self) -> bool:
         """Whether the files of the code that runs here are still what was loaded."""
@@ -72,25 +74,24 @@ class UseCaseScorer:
 
     def __init__(self, use_case: UseCase, model: Model, history: History) -> None:
         """Take what is loaded."""
-        self.family = model.family
+        self.family, self.outputs = model.family, tuple(model.outputs)
         self._use_case, self._model, self._history = use_case, model, history
-        self._event_time = str(use_case.table(use_case.entity_table).event_time)
 
     def features(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """Features as of the declared lead before each row's event, by the very function that training uses."""
-        asked_at = (pl.col(self._event_time) - self._use_case.prediction_lead).alias(PREDICTION_TIME)
-        built = self._use_case.build_features(rows.select(*self._use_case.inputs, asked_at), self._history)
+        """Features as of the instant at which each row's question is asked, by the very function that training uses."""
+        spine = rows.select(*self._use_case.inputs, self._use_case.asking.alias(PREDICTION_TIME))
+        built = self._use_case.build_features(spine, self._history)
         return built.select(*self._use_case.feature_names, PREDICTION_TIME)
 
     def predict(self, features: pl.DataFrame) -> npt.NDArray[np.float64]:
-        """Scores, shape (n,)."""
+        """Scores, shape (n,) for one output, else (n, outputs)."""
         return self._model.predict(features)
 
     def warm_up(self) -> None:
         """Ask about the last known entities: every index of the history is then built, every library loaded.
 
         Raises:
-            EndpointError: If there is no snapshot of the entities, or a score is not a probability.
+            EndpointError: If there is no snapshot of the entities, or a score is none of the task's.
         """
         name = self._use_case.entity_table
         if (entities := self._history.tables.get(name)) is None:
@@ -98,14 +99,12 @@ class UseCaseScorer:
         if entities.is_empty():
             LOG.warning("there are no %s to warm up with; the first request will be slow", name)
             return
-        rows = entities.sort(self._event_time).select(self._use_case.inputs).tail(WARM_ROWS)
+        rows = entities.sort(self._use_case.event_time).select(self._use_case.inputs).tail(WARM_ROWS)
         sparse = rows.with_columns(pl.lit(None, rows.schema[n]).alias(n) for n in self._use_case.optional_inputs)
         for probe in (rows, rows.tail(1), sparse.tail(1)):  # one row and many rows take different ways
             scores = self.predict(self.features(probe).select(self._use_case.feature_names))
-            if len(scores) != len(probe) or not ((scores >= 0) & (scores <= 1)).all():
-                raise EndpointError(
-                    f"the model answers {len(probe)} known rows with {scores}: not one probability each"
-                )
+            if (why := problem(self._use_case.task, self.outputs, scores, len(probe))) is not None:
+                raise EndpointError(f"asked about {len(probe)} known rows, the model gives no usable answer: {why}")
 
 
 def signature(use_case: UseCase) -> Signature:
@@ -125,23 +124,28 @@ def signature(use_case: UseCase) -> Signature:
     features = (
         Field(name=f.name, dtype=kinds[f.kind], is_required=False, description=f.description) for f in use_case.features
     )
-    return Signature(inputs=tuple(inputs), features=tuple(features))
+    return Signature(inputs=tuple(inputs), features=tuple(features), task=use_case.task)
 
 
-def load_use_case(path: str) -> UseCase:
-    """The use case at `package.module:NAME`.
+def load_service(where: str) -> UseCaseService:
+    """The use case that the catalogue knows by that name, or the one at `package.module:NAME`.
 
     Raises:
         EndpointError: If there is none.
     """
-    module, _, name = path.partition(":")
+    if ":" not in where:
+        try:
+            return UseCaseService(catalogue.use_case(where), [catalogue.declaration(where)])
+        except ThroughlineError as error:
+            raise EndpointError(f"--use-case {where}: {error}; or write it as package.module:NAME") from error
+    module, _, name = where.partition(":")
     try:
         found = getattr(importlib.import_module(module), name, None)
     except ModuleNotFoundError as error:
-        raise EndpointError(f"--use-case {path}: {error}") from error
+        raise EndpointError(f"--use-case {where}: {error}") from error
     if not isinstance(found, UseCase):
-        raise EndpointError(f"--use-case {path} does not name a UseCase; write it as package.module:NAME")
-    return found
+        raise EndpointError(f"--use-case {where} does not name a UseCase; write it as package.module:NAME")
+    return UseCaseService(found)
 
 
 def listen(host: str, port: int, *, allow_remote: bool) -> socket.socket:
@@ -165,7 +169,7 @@ def listen(host: str, port: int, *, allow_remote: bool) -> socket.socket:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until SIGTERM or SIGINT; requests under way are answered first."""
     parser = argparse.ArgumentParser(prog="python -m pipelines.serve", description=__doc__)
-    parser.add_argument("--use-case", required=True, help="package.module:NAME of a UseCase")
+    parser.add_argument("--use-case", required=True, help="a name of the catalogue, or package.module:NAME")
     parser.add_argument("--state", required=True, type=Path, help="state folder of this use case's endpoint")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8080)
@@ -175,7 +179,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     log_as_json()
     try:
         listening = listen(given.host, given.port, allow_remote=given.allow_remote)
-        service = UseCaseService(load_use_case(given.use_case))
+        service = load_service(given.use_case)
     except ThroughlineError as error:
         sys.stderr.write(f"throughline: {error}\n")
         return 1

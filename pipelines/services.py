@@ -8,13 +8,15 @@ asked how it is (`health.py`), and the line (`line.py`).
 import os
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Final
 
 from pipelines import health, programs
-from pipelines.programs import DAGSTER, ENDPOINT, HOST, Service, services
+from pipelines.programs import DAGSTER, HOST, Service, services
 from resources import processes
 from resources.errors import ThroughlineError
 from resources.objects import ObjectStore
+from resources.serving.ports import allotted, process_name
 from resources.settings import Settings
 
 Echo = Callable[[str], None]
@@ -71,7 +73,7 @@ def check_ports(settings: Settings, names: Sequence[str] | None = None) -> None:
 
 
 def up(settings: Settings, echo: Echo) -> None:
-    """Start what does not run yet, and wait until everything that was started answers. The endpoint is not started.
+    """Start what does not run yet, and wait until everything that was started answers. No endpoint is started.
 
     A Dagster that runs already loads the code anew: it may have changed since.
 
@@ -102,7 +104,9 @@ def up(settings: Settings, echo: Echo) -> None:
 
 def addresses(settings: Settings) -> str:
     """One line per program that runs and that a person can open."""
-    return "\n".join(f"{s.title:<9} {s.address}" for s in services(settings) if s.address and _runs(s, settings))
+    shown = [s for s in services(settings) if s.address and _runs(s, settings)]
+    width = max((len(s.title) for s in shown), default=0)
+    return "\n".join(f"{s.title:<{width}} {s.address}" for s in shown)
 
 
 def stop(settings: Settings, echo: Echo) -> None:
@@ -111,18 +115,21 @@ def stop(settings: Settings, echo: Echo) -> None:
     echo(f"Stopped: {', '.join(stopped)}" if stopped else "Nothing was running.")
 
 
-def status(settings: Settings, model: str) -> str:
-    """A table of the programs, and the version of `model` that is live."""
+def status(settings: Settings, use_cases: Sequence[str]) -> str:
+    """A table of the programs, and the versions that are live of `use_cases` and of all that have an endpoint."""
     settings = _with_ports_in_use(settings)
+    shown = [_as_it_runs(service, settings) for service in services(settings)]
     rows = [("SERVICE", "STATE", "PID", "ADDRESS", "LOG")]
-    for service in services(settings):
+    for service in shown:
         found = processes.status(service.name, home=settings.home)
         state = "stopped" if not found.is_running else "running" if _is_well(service, settings) else "not answering"
         pid = str(found.pid) if found.is_running else "-"
         rows.append((service.title, state, pid, service.address or "-", str(found.log)))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return "\n".join([*lines, "", _live(settings, model)])
+    roots = {service.name: service.root for service in shown}
+    known = dict.fromkeys([*allotted(settings.home), *use_cases])
+    return "\n".join([*lines, "", *(_live(roots.get(process_name(name)), name) for name in known)])
 
 
 def _initialise_dagster() -> None:
@@ -151,9 +158,15 @@ def _runs(service: Service, settings: Settings) -> bool:
 
 def _with_ports_in_use(settings: Settings) -> Settings:
     """The settings, with the ports of what runs: a variable may have changed since it was started."""
-    fields = {ENDPOINT: "endpoint_port", DAGSTER: "dagster_port", "mlflow": "mlflow_port"}
+    fields = {DAGSTER: "dagster_port", "mlflow": "mlflow_port"}
     ports = {field: processes.status(name, home=settings.home).port for name, field in fields.items()}
     return settings.model_copy(update={field: port for field, port in ports.items() if port is not None})
+
+
+def _as_it_runs(service: Service, settings: Settings) -> Service:
+    """The same for an endpoint."""
+    port = processes.status(service.name, home=settings.home).port
+    return service if port is None else replace(service, port=port)
 
 
 def _is_well(service: Service, settings: Settings) -> bool:
@@ -167,9 +180,10 @@ def _dagster(settings: Settings) -> str:
     return f"http://{HOST}:{settings.dagster_port}"
 
 
-def _live(settings: Settings, model: str) -> str:
-    endpoint = f"http://{HOST}:{settings.endpoint_port}"
-    versions = health.live_versions(endpoint, model)
+def _live(endpoint: str | None, use_case: str) -> str:
+    if endpoint is None:
+        return f"No model of {use_case} is live: its line has not run yet."
+    versions = health.live_versions(endpoint, use_case)
     if versions is None:
-        return f"No model is live: {endpoint} does not answer for {model}."
-    return f"Live at {endpoint}: {model}, version {', '.join(versions)}"
+        return f"No model is live: {endpoint} does not answer for {use_case}."
+    return f"Live at {endpoint}: {use_case}, version {', '.join(versions)}"

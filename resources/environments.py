@@ -29,6 +29,7 @@ def resources_for(settings: Settings) -> dict[str, Any]:
         "endpoint_server": Endpoint(
             host="127.0.0.1",
             port=settings.endpoint_port,
+            reserved=settings.reserved_ports,
             state_root=str(settings.serving_home),
             home=str(settings.home),
         ),

@@ -4,6 +4,7 @@ Belongs here: list, read, write of complete files. Does not belong here: what th
 """
 
 import os
+import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -75,6 +76,34 @@ class ObjectStore:
                 return self._local(path).read_bytes()
             body = self._client.get_object(Bucket=self._bucket, Key=self._key(path))["Body"]
             return bytes(body.read())
+
+    def download(self, path: str, target: Path) -> None:
+        """Write one object to a local file, without holding it in memory.
+
+        Raises:
+            StoreError: If there is no such object, or it cannot be read.
+        """
+        self._refuse_escape(path)
+        with self._named("read", path):
+            if not self._is_s3:
+                shutil.copyfile(self._local(path), target)
+                return
+            body = self._client.get_object(Bucket=self._bucket, Key=self._key(path))["Body"]
+            with target.open("wb") as file:
+                shutil.copyfileobj(body, file)
+
+    def delete(self, path: str) -> None:
+        """Take one object away; one that is gone already is no error.
+
+        Raises:
+            StoreError: If it cannot be taken away.
+        """
+        self._refuse_escape(path)
+        with self._named("delete", path):
+            if self._is_s3:
+                self._client.delete_object(Bucket=self._bucket, Key=self._key(path))
+            else:
+                self._local(path).unlink(missing_ok=True)
 
     def write(self, path: str, data: bytes) -> None:
         """Write one object, whole or not at all; a reader sees the old bytes until the new ones are complete.

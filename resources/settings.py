@@ -37,7 +37,7 @@ class Settings(BaseSettings):
         home: Folder of all state of the laptop form; deleting it gives a fresh start. Relative to the working
             directory.
         environment: Which set of resources is used.
-        endpoint_port: Where the endpoint answers.
+        endpoint_port: Where the endpoint of the first use case answers; those of the others have the ports after it.
         dagster_port: Where Dagster's user interface answers.
         mlflow_port: Where MLflow's user interface answers.
         landing: Landing zone, a folder or `s3://bucket/prefix`; None: under `home`.
@@ -73,6 +73,11 @@ class Settings(BaseSettings):
             if shared := [other for other, same in ports.items() if same == port and other != name]:
                 raise SettingsError(f"{name} and {shared[0]} are both {port}; give each a port of its own")
         return self
+
+    @property
+    def reserved_ports(self) -> list[int]:
+        """Ports that no endpoint may have."""
+        return [self.dagster_port, self.mlflow_port]
 
     @property
     def landing_root(self) -> str:

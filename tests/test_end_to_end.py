@@ -22,11 +22,11 @@ from assets.trainers.families import load_model
 from pipelines import services
 from pipelines.assembly import build_definitions
 from pipelines.line import Line
-from pipelines.programs import ENDPOINT
 from resources import processes
 from resources.lake import Lake
 from resources.mlflow_versions import ModelVersion
 from resources.registry import MlflowModelRegistry
+from resources.serving.ports import process_name
 from resources.settings import Settings
 from tests.support.serving import call
 from tests.support.small_line import SMALL_FLIGHT_DELAYS, TEST_DAYS, small_home
@@ -207,9 +207,9 @@ def answered_alone(world: World, retrained: State) -> float:
 @pytest.fixture(scope="module")
 def ended(world: World, answered_alone: float) -> tuple[processes.ProcessStatus, processes.ProcessStatus]:
     """The endpoint before and after `throughline stop`."""
-    before = processes.status(ENDPOINT, home=world.settings.home)
+    before = processes.status(process_name(NAME), home=world.settings.home)
     services.stop(world.settings, world.told.append)
-    return before, processes.status(ENDPOINT, home=world.settings.home)
+    return before, processes.status(process_name(NAME), home=world.settings.home)
 
 
 def test_every_asset_of_the_graph_is_materialised(world: World, first: State) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from assets.logic.metrics import Floats, Labels, task_metrics
+from assets.logic.metrics import Floats, Labels, TaskMetrics, task_metrics
 
 
 def by_day(
@@ -18,20 +18,22 @@ def by_day(
     """Scores of every model on every day.
 
     Returns:
-        Columns day, model, rows, observed, predicted and the task's loss, ordered by day and model.
+        Columns day, model, rows, observed, predicted and the task's loss, ordered by day and model. Observed and
+        predicted are means of what the task shows beside scores (`TaskMetrics.seen`): rates of label 1, labels and
+        points of quantities, accuracy and confidence of classes.
     """
     days = pl.Series("day", day).cast(pl.Date)
     return _grouped(task, label, days.to_frame(), ["day"], predictions)
 
 
 def by_slice(task: str, label: Labels, slices: pl.DataFrame, predictions: Mapping[str, Floats]) -> pl.DataFrame:
-    """Scores of every model in every slice, beside a constant that knows the slice's own rate in these rows.
+    """Scores of every model in every slice, beside the constant of least loss on the slice's own rows.
 
     Args:
         task: Kind of task.
         label: Shape (n,).
         slices: Shape (n, n_slices), one column per declared slice; a missing value is a slice of its own.
-        predictions: Shape (n,) each, by model.
+        predictions: Shape (n,) or (n, width) each, by model.
 
     Returns:
         Columns slice, value (text), model, rows, observed, predicted, the task's loss, `reference` (loss of the slice's
@@ -56,11 +58,13 @@ def _grouped(
 ) -> pl.DataFrame:
     """Means per group and model; a model whose predictions cannot be used has null scores."""
     metrics = task_metrics(task)
-    base = keys.with_columns(observed=pl.Series(label).cast(pl.Float64))
     frames = []
     for model, prediction in predictions.items():
-        rows = base.with_columns(
-            predicted=pl.Series(prediction), loss=pl.Series(metrics.row_loss(label, prediction)).fill_nan(None)
+        observed, predicted = metrics.seen(label, prediction)
+        rows = keys.with_columns(
+            observed=pl.Series(observed),
+            predicted=pl.Series(predicted),
+            loss=pl.Series(metrics.row_loss(label, prediction)).fill_nan(None),
         )
         scores = rows.group_by(by).agg(
             pl.len().cast(pl.Int64).alias("rows"),
@@ -80,15 +84,9 @@ def _ranked(task: str, label: Labels, keys: pl.DataFrame, predictions: Mapping[s
     found: list[dict[str, object]] = []
     for value, rows in groups.iter_rows():
         index = np.asarray(rows)
-        labels = label[index]
-        constant = np.full(len(index), float(np.mean(labels)))
-        reference = float(metrics.row_loss(labels, constant).mean())
         for model, prediction in predictions.items():
-            reason = metrics.undefined(labels, prediction[index])
-            value_of = None if reason else float(metrics.metrics[metrics.leakage](labels, prediction[index]))
-            found.append(
-                {"value": value, "model": model, "reference": reference, metrics.leakage: value_of, "reason": reason}
-            )
+            measured = _ranked_rows(metrics, label[index], prediction[index])
+            found.append({"value": value, "model": model, **measured})
     schema = {
         "value": pl.String,
         "model": pl.String,
@@ -97,3 +95,13 @@ def _ranked(task: str, label: Labels, keys: pl.DataFrame, predictions: Mapping[s
         "reason": pl.String,
     }
     return pl.DataFrame(found, schema=schema)
+
+
+def _ranked_rows(metrics: TaskMetrics, label: Labels, prediction: Floats) -> dict[str, object]:
+    leakage = metrics.metrics[metrics.leakage]
+    reason = metrics.undefined(label, prediction) or leakage.undefined(label, prediction)
+    return {
+        "reference": float(metrics.row_loss(label, metrics.constants(label, prediction)).mean()),
+        metrics.leakage: None if reason else float(leakage.value(label, prediction)),
+        "reason": reason,
+    }

@@ -7,6 +7,7 @@ verdicts (`promotion_rules.py`, `promotion.py`).
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,8 @@ import polars as pl
 
 from assets.logic.bootstrap import DayBlocks, Difference, mean_difference
 from assets.logic.metrics import Floats, Labels, Measured, TaskMetrics, score, task_metrics
+from assets.logic.metrics_interface import Margin
+from assets.logic.wording import number
 from assets.policies import PromotionPolicy
 
 NO_REASON = "no reason was recorded"
@@ -58,7 +61,7 @@ class Contender:
     """A challenger, the champion or a baseline, and what it says about the unseen rows.
 
     Attributes:
-        prediction: Shape (n,); None if it could not be made, and then `problem` says why.
+        prediction: In the shape of the task, see `score`; None if it could not be made, and then `problem` says why.
         version: Exact model version for people (`line/7`); None for a baseline.
         fingerprint: Equal for models made from the same data, code and configuration; None if it is not on record.
         trained_through: Last day whose labels it has seen; None if it is not on record.
@@ -117,7 +120,7 @@ class Trial:
             blocks=blocks,
         )
 
-    @property
+    @cached_property
     def problem(self) -> str | None:
         """Why the challenger has no scores, or None."""
         return self._problem_of(self.challenger)
@@ -131,7 +134,33 @@ class Trial:
     @property
     def loss_name(self) -> str:
         """The deciding metric in words."""
-        return self.metrics.loss.replace("_", " ")
+        return self.metrics.deciding.name
+
+    def shown(self, loss: float) -> str:
+        """A loss, or a difference of losses, in words."""
+        return number(loss, self.metrics.deciding.unit)
+
+    @property
+    def leakage_ceiling(self) -> float:
+        """The policy's, or that of the task."""
+        declared = self.policy.leakage_ceiling
+        return self.metrics.limits.leakage_ceiling if declared is None else declared
+
+    @property
+    def calibration_limit(self) -> float:
+        """The policy's, or that of the task; on few rows, as much as a model without fault is off by chance."""
+        declared, made = self.policy.calibration_limit, self.challenger.prediction
+        limit = self.metrics.limits.calibration_limit if declared is None else declared
+        noise = 0.0 if made is None or self.problem else self.metrics.calibration_noise(self.rows.label, made)
+        return max(limit, noise)
+
+    @property
+    def margin(self) -> float | None:
+        """How much worse than the champion is accepted, in loss per row; None if that depends on one without scores."""
+        loss = None
+        if self.champion is not None and self.champion.prediction is not None and not self._problem_of(self.champion):
+            loss = float(self.metrics.row_loss(self.rows.label, self.champion.prediction).mean())
+        return self._margin(self.policy.margin, self.metrics.limits.margin, loss)
 
     def against(self, other: Contender) -> Difference:
         """Challenger minus other in loss per row, paired, bounds at the policy's confidence."""
@@ -142,14 +171,31 @@ class Trial:
         difference = self.metrics.row_loss(self.rows.label, ours) - self.metrics.row_loss(self.rows.label, theirs)
         return mean_difference(difference, self.blocks, confidence=self.policy.confidence)
 
-    def against_own_rate(self, rows: npt.NDArray[np.bool_], confidence: float) -> Difference:
-        """Challenger minus a constant that knows the mean label of exactly these rows, in loss per row."""
+    def against_own_constant(self, rows: npt.NDArray[np.bool_], confidence: float) -> tuple[Difference, float | None]:
+        """Challenger minus the constant that is best for exactly these rows, in loss per row, and what is accepted."""
         made, label = self.challenger.prediction, self.rows.label
         if made is None or self.problem:
-            return Difference(mean=None, low=None, high=None, reason=self.problem)
-        constant = np.full(len(label), float(label[rows].mean()))
-        difference = self.metrics.row_loss(label, made) - self.metrics.row_loss(label, constant)
-        return mean_difference(difference, self.blocks, confidence=confidence, rows=rows)
+            return Difference(mean=None, low=None, high=None, reason=self.problem), None
+        own = self.metrics.row_loss(label, self.metrics.constants(label[rows], made))
+        difference = mean_difference(
+            self.metrics.row_loss(label, made) - own, self.blocks, confidence=confidence, rows=rows
+        )
+        return difference, self.slice_margin(float(own[rows].mean()))
+
+    def slice_margin(self, own: float | None) -> float | None:
+        """How much worse than a slice's own constant is accepted; None if that depends on its mean loss `own`."""
+        return self._margin(self.policy.slice_margin, self.metrics.limits.slice_margin, own)
+
+    def _margin(self, declared: float | None, default: Margin, other: float | None) -> float | None:
+        return default.over(other, self._constant_loss) if declared is None else declared
+
+    @cached_property
+    def _constant_loss(self) -> float:
+        """Mean loss of the constant that is best for all rows."""
+        made, label = self.challenger.prediction, self.rows.label
+        if made is None or self.problem:
+            return 0.0
+        return float(self.metrics.row_loss(label, self.metrics.constants(label, made)).mean())
 
     def _problem_of(self, contender: Contender) -> str | None:
         if contender.prediction is None:

@@ -11,11 +11,12 @@ from typing import Literal, TypeAlias
 
 import polars as pl
 
-from assets.logic.bootstrap import RESAMPLES, DayBlocks, Interval, intervals
+from assets.logic.bootstrap import RESAMPLES, DayBlocks
 from assets.logic.breakdowns import by_day, by_slice
 from assets.logic.contenders import Contender, UnseenRows
-from assets.logic.metrics import Floats, Measured, calibration_curve, score, task_metrics
+from assets.logic.metrics import Floats, Measured, TaskMetrics, score, task_metrics
 from assets.logic.promotion import Decision, decide
+from assets.logic.score_intervals import Interval, intervals
 from assets.logic.splits import Window
 from assets.policies import PromotionPolicy
 
@@ -30,7 +31,7 @@ class ModelScores:
         metrics: Every metric of the task; None with its reason where it is not defined.
         intervals: Of those that can be resampled by day, two-sided.
         calibration: Columns predicted, observed, rows; empty if nothing could be measured.
-        curves: Curves of the task, columns x and y; empty if nothing could be measured.
+        curves: Further tables for pictures by name, those of the task; empty if nothing could be measured.
         problem: Why there are no scores, or None.
     """
 
@@ -51,7 +52,8 @@ class Explanation:
 
     Attributes:
         model: Name of the contender.
-        contributions: Shape (n, n_features), in log odds, one column per column of `features`.
+        contributions: Shape (n, n_features), one column per column of `features`, in the unit that the task's words
+            name.
         features: The explained rows, shape (n, n_features).
     """
 
@@ -67,34 +69,53 @@ class Explanation:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Evaluation:
-    """All that a report shows.
+class Header:
+    """What an evaluation is about.
 
     Attributes:
         question: What is predicted, in a sentence.
+        task: Kind of task, such as `binary`.
+        test: The test window, days.
         created_at: UTC.
-        test: The test window, partition days.
-        rows: Labelled rows in it.
-        models: Challengers first, best first; then the champion, then the baselines.
-        by_day: See `breakdowns.by_day`.
-        slices: See `breakdowns.by_slice`.
         basis: Facts the evaluation rests on (table versions, code, seed, run), in the order to show them.
+        classes: Of a multiclass task, what the columns of a prediction stand for, `OTHER` included.
     """
 
     use_case: str
     question: str
     task: str
-    created_at: datetime
     test: Window
+    created_at: datetime
+    basis: Mapping[str, str] = field(default_factory=dict)
+    classes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """All that a report shows.
+
+    Attributes:
+        rows: Labelled rows in the test window.
+        labels: Facts about their labels, by name, such as `positive_share`; None where there are no rows.
+        models: Challengers first, best first; then the champion, then the baselines.
+        by_day: See `breakdowns.by_day`.
+        slices: See `breakdowns.by_slice`.
+    """
+
+    header: Header
     rows: int
-    positive_share: float | None
+    labels: Mapping[str, float | None]
     models: tuple[ModelScores, ...]
     by_day: pl.DataFrame
     slices: pl.DataFrame
     decision: Decision
     policy: PromotionPolicy
-    basis: Mapping[str, str] = field(default_factory=dict)
     explanation: Explanation | None = None
+
+    @property
+    def metrics(self) -> TaskMetrics:
+        """What counts for the task."""
+        return task_metrics(self.header.task)
 
     def model(self, name: str) -> ModelScores:
         """The scores of a contender.
@@ -114,14 +135,9 @@ def evaluate(
     baselines: Sequence[Contender],
     rows: UnseenRows,
     *,
-    use_case: str,
-    question: str,
-    task: str,
-    test: Window,
+    header: Header,
     policy: PromotionPolicy,
     seed: int,
-    created_at: datetime,
-    basis: Mapping[str, str],
     explanation: Explanation | None = None,
     resamples: int = RESAMPLES,
 ) -> Evaluation:
@@ -132,42 +148,32 @@ def evaluate(
         champion: The live model, None if there is none.
         baselines: Naive predictions.
         rows: Labelled rows of the test window that no model has learnt from.
-        use_case: Its name.
-        question: What is predicted, in a sentence.
-        task: Kind of task, such as `binary`.
-        test: The test window.
+        header: What the evaluation is about.
         policy: What is good enough.
         seed: Of the resamples.
-        created_at: Now, UTC.
-        basis: Facts to show: table versions, code version, run.
         explanation: Contributions of the features, if they were made.
         resamples: Of days, for the intervals.
 
     Raises:
-        ValueError: If contenders and rows do not fit together.
+        ValueError: If contenders, rows and task do not fit together.
     """
+    task, metrics = header.task, task_metrics(header.task)
     decision = decide(challengers, champion, baselines, rows, policy, task=task, seed=seed)
     blocks = DayBlocks(rows.day, seed=seed, resamples=resamples)
     scored: list[tuple[Role, Contender]] = [("challenger", c) for c in challengers]
     scored += [("champion", champion)] if champion else []
     scored += [("baseline", b) for b in baselines]
-    loss = task_metrics(task).loss
     models = [_scores(contender, role, rows, task=task, blocks=blocks) for role, contender in scored]
     predictions = {c.name: c.prediction for _, c in scored if c.prediction is not None}
     return Evaluation(
-        use_case=use_case,
-        question=question,
-        task=task,
-        created_at=created_at,
-        test=test,
+        header=header,
         rows=len(rows.label),
-        positive_share=float(rows.label.mean()) if task == "binary" and len(rows.label) else None,
-        models=tuple(sorted(models, key=lambda m: (ORDER.index(m.role), _or_last(m.metrics[loss])))),
+        labels=metrics.labels(rows.label),
+        models=tuple(sorted(models, key=lambda m: (ORDER.index(m.role), _or_last(m.metrics[metrics.loss])))),
         by_day=by_day(task, rows.label, rows.day, predictions),
         slices=by_slice(task, rows.label, rows.slices, predictions),
         decision=decision,
         policy=policy,
-        basis=basis,
         explanation=explanation,
     )
 
@@ -184,7 +190,7 @@ def _scores(contender: Contender, role: Role, rows: UnseenRows, *, task: str, bl
     else:
         measured = score(task, rows.label, made)
         bounds = intervals(task, rows.label, made, blocks)
-        calibration, curves = calibration_curve(rows.label, made), metrics.curves(rows.label, made)
+        calibration, curves = metrics.calibration_curve(rows.label, made), metrics.curves(rows.label, made)
     return ModelScores(
         name=contender.name,
         title=contender.shown,

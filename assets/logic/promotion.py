@@ -10,6 +10,7 @@ from typing import Final
 
 from assets.logic.bootstrap import DECISION_RESAMPLES, DayBlocks
 from assets.logic.contenders import Contender, Trial, UnseenRows
+from assets.logic.metrics import fits, task_metrics
 from assets.logic.promotion_rules import DIFFERS, RULES, RuleOutcome
 from assets.logic.wording import capital
 from assets.policies import PromotionPolicy
@@ -68,9 +69,9 @@ def decide(
     best, else running the line twice would swap models for nothing.
 
     Raises:
-        ValueError: If two contenders share a name, or a prediction has not one value per row.
+        ValueError: If two contenders share a name, or a prediction has not the shape of the task for these rows.
     """
-    _require_comparable([*challengers, *baselines, *([champion] if champion else [])], len(rows.label))
+    _require_comparable([*challengers, *baselines, *([champion] if champion else [])], len(rows.label), task)
     blocks = DayBlocks(rows.day, seed=seed, resamples=DECISION_RESAMPLES)
     trials = [
         Trial.of(challenger, champion, baselines, rows, policy=policy, task=task, blocks=blocks)
@@ -102,20 +103,24 @@ def _reasons(best: _Judged, judged: Sequence[_Judged]) -> tuple[str, ...]:
 
 def _other(other: _Judged, best: _Judged) -> str:
     """One sentence about a challenger that was not chosen."""
-    name, loss = capital(other.trial.challenger.shown), other.trial.loss_name
+    name, loss, shown = capital(other.trial.challenger.shown), other.trial.loss_name, other.trial.shown
     if not other.is_good:
         return f"{name} does not pass. {' '.join(o.reason for o in other.failed if o.rule != DIFFERS)}"
-    return f"{name} passes too, with a higher {loss} ({other.trial.loss:.4f} against {best.trial.loss:.4f})."
+    return f"{name} passes too, with a higher {loss} ({shown(other.trial.loss)} against {shown(best.trial.loss)})."
 
 
 def _stays(champion: Contender | None) -> str:
     return "there is no champion yet, so nothing goes live" if champion is None else "the champion stays"
 
 
-def _require_comparable(contenders: Sequence[Contender], rows: int) -> None:
+def _require_comparable(contenders: Sequence[Contender], rows: int, task: str) -> None:
     names = [c.name for c in contenders]
     if twice := sorted({n for n in names if names.count(n) > 1}):
         raise ValueError(f"contenders need different names, but {twice} stand twice; call the live model 'champion'")
-    for contender in contenders:
-        if contender.prediction is not None and contender.prediction.shape != (rows,):
-            raise ValueError(f"{contender.name} predicts shape {contender.prediction.shape} for {rows} test rows")
+    made = {c.name: c.prediction for c in contenders if c.prediction is not None}
+    for name, prediction in made.items():
+        if not fits(task_metrics(task), prediction, rows):
+            raise ValueError(f"{name} predicts shape {prediction.shape} for {rows} test rows of task {task!r}")
+    if len({prediction.shape for prediction in made.values()}) > 1:
+        shapes = {name: prediction.shape for name, prediction in made.items()}
+        raise ValueError(f"contenders predict different classes: {shapes}; bring them into the same ones first")

@@ -16,7 +16,6 @@ from assets.logic.metrics import Measured
 from assets.logic.wording import capital
 
 DIFFERS: Final = "differs_from_champion"
-CALIBRATION: Final = "ece"
 NAMED_SLICES: Final = 5
 """How many failing slices a sentence names; a list of thirty is not a reason."""
 
@@ -90,76 +89,80 @@ def _beats(trial: Trial, baseline: Contender) -> RuleOutcome:
 
 def not_worse_than_champion(trial: Trial) -> list[RuleOutcome]:
     """The challenger is surely not worse than the champion by more than the margin."""
-    rule, margin = "not_worse_than_champion", trial.policy.margin
+    rule, margin = "not_worse_than_champion", trial.margin
     if trial.champion is None:
         reason = "There is no champion yet, so there is nothing to be worse than."
         return [_outcome(trial, rule, reason, passed=True, limit=margin)]
     difference = trial.against(trial.champion)
-    if difference.high is None:
+    if difference.high is None or margin is None:
         return [_outcome(trial, rule, f"It cannot be compared with the champion: {difference.reason}.", limit=margin)]
     passed = difference.high <= margin
     verdict = "It is not worse than the champion" if passed else "It may be worse than the champion"
-    reason = f"{verdict}: {_facts(trial, difference)}; up to {margin:.4f} higher is accepted."
+    reason = f"{verdict}: {_facts(trial, difference)}; up to {trial.shown(margin)} higher is accepted."
     return [_outcome(trial, rule, reason, passed=passed, observed=difference.high, limit=margin)]
 
 
 def no_slice_collapses(trial: Trial) -> list[RuleOutcome]:
-    """No slice is surely worse, by more than the margin, than a constant that knows the slice's own rate.
+    """No slice is surely worse, by more than the margin, than the constant that is best for the slice's own rows.
 
     With many slices one looks bad by chance; the confidence is shared among them (Bonferroni), so that a model without
     a bad slice is refused at most once in 1 / (1 - confidence) decisions.
     """
     rule, policy = "no_slice_collapses", trial.policy
     if trial.problem:
-        return [_outcome(trial, rule, f"Slices cannot be judged: {trial.problem}.", limit=policy.slice_margin)]
+        return [_outcome(trial, rule, f"Slices cannot be judged: {trial.problem}.", limit=trial.slice_margin(None))]
     slices = trial.rows.slice_rows(policy.slice_rows, MINIMUM_DAYS)
     if not slices:
         reason = f"No slice has {policy.slice_rows} test rows on {MINIMUM_DAYS} days, so there is none to judge."
-        return [_outcome(trial, rule, reason, passed=True, limit=policy.slice_margin)]
+        return [_outcome(trial, rule, reason, passed=True, limit=trial.slice_margin(None))]
     confidence = 1 - (1 - policy.confidence) / len(slices)
-    found = {name: trial.against_own_rate(rows, confidence) for name, rows in slices.items()}
+    found = {name: trial.against_own_constant(rows, confidence) for name, rows in slices.items()}
     return [_slices_judged(trial, rule, found)]
 
 
-def _slices_judged(trial: Trial, rule: str, found: dict[str, Difference]) -> RuleOutcome:
-    limit = trial.policy.slice_margin
-    if unmeasured := [f"{name}: {d.reason}" for name, d in found.items() if d.low is None]:
-        return _outcome(trial, rule, f"Some slices cannot be judged ({_few(unmeasured)}).", limit=limit)
-    low = {name: d.low for name, d in found.items() if d.low is not None}
-    worst = max(low, key=lambda name: low[name])
-    if collapsed := sorted((n for n in low if low[n] > limit), key=lambda name: -low[name]):
-        reason = (
-            f"It fails in {len(collapsed)} of {len(low)} slices ({_few(collapsed)}): there a plain rate predicts "
-            f"better, in {worst} by {found[worst].mean:.4f} in {trial.loss_name}."
+def _slices_judged(trial: Trial, rule: str, found: dict[str, tuple[Difference, float | None]]) -> RuleOutcome:
+    judged = {name: (d.low, limit) for name, (d, limit) in found.items() if d.low is not None and limit is not None}
+    if unmeasured := [f"{name}: {d.reason}" for name, (d, _) in found.items() if name not in judged]:
+        return _outcome(
+            trial, rule, f"Some slices cannot be judged ({_few(unmeasured)}).", limit=trial.slice_margin(None)
         )
-        return _outcome(trial, rule, reason, observed=low[worst], limit=limit)
-    reason = f"It holds in all {len(low)} slices of {trial.policy.slice_rows} rows or more; the weakest is {worst}."
-    return _outcome(trial, rule, reason, passed=True, observed=low[worst], limit=limit)
+    # By how far it is beyond what is accepted there; where that is the same everywhere, by how bad it is.
+    beyond = {name: (low - limit, low) for name, (low, limit) in judged.items()}
+    worst = max(beyond, key=lambda name: beyond[name])
+    low, limit = judged[worst]
+    if collapsed := sorted((n for n in judged if judged[n][0] > judged[n][1]), key=lambda n: beyond[n], reverse=True):
+        by = trial.shown(found[worst][0].mean or 0.0)
+        reason = (
+            f"It fails in {len(collapsed)} of {len(judged)} slices ({_few(collapsed)}): there a plain "
+            f"{trial.metrics.words.constant} predicts better, in {worst} by {by} in {trial.loss_name}."
+        )
+        return _outcome(trial, rule, reason, observed=low, limit=limit)
+    reason = f"It holds in all {len(judged)} slices of {trial.policy.slice_rows} rows or more; the weakest is {worst}."
+    return _outcome(trial, rule, reason, passed=True, observed=low, limit=limit)
 
 
 def is_calibrated(trial: Trial) -> list[RuleOutcome]:
-    """Predicted and observed rates agree, on average over quantile bins."""
+    """Predictions mean what they say: rates of what is called likely, shares of labels inside intervals."""
+    words = trial.metrics.words
     return _below(
         trial,
         "is_calibrated",
-        trial.scores.get(CALIBRATION),
-        trial.policy.calibration_limit,
-        verdicts=("Its probabilities can be trusted", "Its probabilities are off"),
-        text="predicted and observed rates differ by {value:.1%} on average; less than {limit:.1%} is asked",
+        trial.scores.get(trial.metrics.calibration),
+        trial.calibration_limit,
+        verdicts=(words.trusted, words.untrusted),
+        text=words.calibration,
     )
 
 
 def no_sign_of_leakage(trial: Trial) -> list[RuleOutcome]:
     """The model is not better than the question allows."""
-    metric = trial.metrics.leakage
-    spoken = metric.replace("_", " ").replace("roc auc", "ROC AUC")
     return _below(
         trial,
         "no_sign_of_leakage",
-        trial.scores.get(metric),
-        trial.policy.leakage_ceiling,
+        trial.scores.get(trial.metrics.leakage),
+        trial.leakage_ceiling,
         verdicts=("It is believable", "It is too good to be true"),
-        text=f"{spoken} is {{value:.3f}}; {{limit:.2f}} or more would mean that the future leaked into the features",
+        text=trial.metrics.words.leakage,
     )
 
 
@@ -198,7 +201,8 @@ def _below(
     trial: Trial, rule: str, measured: Measured | None, limit: float, *, verdicts: tuple[str, str], text: str
 ) -> list[RuleOutcome]:
     if measured is None or measured.value is None:
-        reason = f"{capital(rule.replace('_', ' '))}: not known, because {trial.problem or 'it was not measured'}."
+        why = trial.problem or (measured and measured.reason) or "it was not measured"
+        reason = f"{capital(rule.replace('_', ' '))}: not known, because {why}."
         return [_outcome(trial, rule, reason, limit=limit)]
     passed = measured.value < limit
     reason = f"{verdicts[0] if passed else verdicts[1]}: {text.format(value=measured.value, limit=limit)}."
@@ -208,9 +212,9 @@ def _below(
 def _facts(trial: Trial, difference: Difference) -> str:
     """The difference in words: which way, by how much, and how sure that is."""
     mean, high = difference.mean or 0.0, difference.high or 0.0
-    sure = f"at least {-high:.4f} lower" if high < 0 else f"at most {high:.4f} higher"
+    sure = f"at least {trial.shown(-high)} lower" if high < 0 else f"at most {trial.shown(high)} higher"
     return (
-        f"its {trial.loss_name} is {abs(mean):.4f} {'lower' if mean <= 0 else 'higher'} on the same rows, and "
+        f"its {trial.loss_name} is {trial.shown(abs(mean))} {'lower' if mean <= 0 else 'higher'} on the same rows, and "
         f"{sure} with {trial.policy.confidence:.0%} confidence"
     )
 

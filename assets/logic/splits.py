@@ -15,6 +15,8 @@ import polars as pl
 from assets.policies import TimeSplit
 
 ONE_DAY = timedelta(days=1)
+CLASS_ROWS = 20
+"""Training rows a class needs to be told apart: with fewer, what is learnt of it is chance."""
 
 
 class SplitError(ValueError):
@@ -64,10 +66,16 @@ class Windows:
 
 @dataclass(frozen=True, kw_only=True)
 class RowCounts:
-    """Rows of a window: with a label, still or for ever without one, and with label 1 (None: not a binary task)."""
+    """Rows of a window: with a label, and still or for ever without one.
+
+    Attributes:
+        distinct: Different labels among them; fewer than two teach nothing.
+        positives: Rows with label 1; None if the task is not binary.
+    """
 
     labelled: int
     unlabelled: int
+    distinct: int
     positives: int | None
 
 
@@ -79,18 +87,22 @@ def split_days(known: Iterable[date | str], split: TimeSplit) -> Windows:
 
     Args:
         known: Dates, or partition keys written as ISO dates, of the days with features; any order, repeats allowed.
-        split: Lengths of the validation and the test window, whole days.
+        split: Lengths of the windows and of the gap before the test window, whole days.
 
     Raises:
         SplitError: If a window would hold no known day, saying how many days are there and how many are needed.
     """
     days = sorted({date.fromisoformat(str(day)) for day in known})
-    needed = split.validation // ONE_DAY + split.test // ONE_DAY + 1
+    needed = (split.validation + split.gap + split.test) // ONE_DAY + 1
     if not days or (days[-1] - days[0]).days + 1 < needed:
         there = f"{len(days)} days are known ({days[0]} to {days[-1]})" if days else "no day is known"
-        raise SplitError(f"{there}, but validation and test take {needed - 1}, and training needs days before them")
+        raise SplitError(
+            f"{there}, but validation, test and the gap between them take {needed - 1}, and training needs days before "
+            "them; deliver more days or declare shorter windows"
+        )
     test = Window(start=days[-1] - split.test + ONE_DAY, end=days[-1])
-    validation = Window(start=test.start - split.validation, end=test.start - ONE_DAY)
+    end = test.start - split.gap - ONE_DAY
+    validation = Window(start=end - split.validation + ONE_DAY, end=end)
     windows = Windows(train=Window(start=days[0], end=validation.start - ONE_DAY), validation=validation, test=test)
     for name, window in windows.named().items():
         if not any(window.start <= day <= window.end for day in days):
@@ -113,9 +125,19 @@ def count_rows(
     counts = {}
     for name, window in windows.named().items():
         labels = rows.filter(window.contains(pl.col(day)))[target]
-        positives = int(labels.sum() or 0) if binary else None
-        counts[name] = RowCounts(labelled=labels.count(), unlabelled=labels.null_count(), positives=positives)
+        counts[name] = RowCounts(
+            labelled=labels.count(),
+            unlabelled=labels.null_count(),
+            distinct=labels.drop_nulls().n_unique(),
+            positives=int(labels.sum() or 0) if binary else None,
+        )
     return counts
+
+
+def known_classes(labels: pl.Series) -> tuple[str, ...]:
+    """Classes with at least `CLASS_ROWS` training labels, in alphabetical order; all others cannot be told apart."""
+    counts = labels.drop_nulls().value_counts()
+    return tuple(sorted(counts.filter(pl.col("count") >= CLASS_ROWS)[labels.name].to_list()))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,6 +147,7 @@ class TrainingManifest:
     Attributes:
         tables: Delta version of each lake table read, the feature table included.
         rows: Row counts by window name (`train`, `validation`, `test`).
+        classes: Of a multiclass task, those that models tell apart; see `known_classes`.
         created_at: When it was written (UTC); not part of the identity.
     """
 
@@ -137,6 +160,7 @@ class TrainingManifest:
     seed: int
     code_version: str
     created_at: datetime
+    classes: tuple[str, ...] = ()
 
     @property
     def id(self) -> str:

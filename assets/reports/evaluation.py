@@ -13,26 +13,31 @@ import numpy as np
 import polars as pl
 
 from assets.logic.evaluation import Evaluation, ModelScores
-from assets.logic.metrics import task_metrics
 from assets.logic.wording import capital
 from assets.reports import markdown, plots
-from assets.reports.evaluation_tables import METRIC_TITLES, metric_names, model_rows, slice_rows, verdicts
+from assets.reports.evaluation_tables import metric_titles, model_rows, slice_rows, verdicts
+from assets.reports.plot_style import image
+from assets.reports.task_pages import is_measured, page_of
 
 TEMPLATE: Final = Path(__file__).with_name("evaluation.html.jinja")
+PIXELS: Final = 160
+"""Dots per inch of pictures of dots, sharp on a screen with two pixels to a point."""
 
 
 def to_json(evaluation: Evaluation) -> dict[str, Any]:
     """The evaluation as plain JSON values; what could not be measured is null and has its reason beside it."""
+    header = evaluation.header
     content = {
-        "use_case": evaluation.use_case,
-        "question": evaluation.question,
-        "task": evaluation.task,
-        "created_at": evaluation.created_at.isoformat(),
+        "use_case": header.use_case,
+        "question": header.question,
+        "task": header.task,
+        "classes": list(header.classes),
+        "created_at": header.created_at.isoformat(),
         "test": {
-            "start": str(evaluation.test.start),
-            "end": str(evaluation.test.end),
+            "start": str(header.test.start),
+            "end": str(header.test.end),
             "rows": evaluation.rows,
-            "positive_share": evaluation.positive_share,
+            **evaluation.labels,
         },
         "models": {model.name: _model(model) for model in evaluation.models},
         "decision": {
@@ -47,7 +52,7 @@ def to_json(evaluation: Evaluation) -> dict[str, Any]:
         "by_day": evaluation.by_day.with_columns(pl.col("day").cast(pl.String)).to_dicts(),
         "slices": evaluation.slices.to_dicts(),
         "explanation": _explained(evaluation),
-        "basis": dict(evaluation.basis),
+        "basis": dict(header.basis),
     }
     return {key: _plain(value) for key, value in content.items()}
 
@@ -58,48 +63,47 @@ def render_html(evaluation: Evaluation) -> str:
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
-    loss = task_metrics(evaluation.task).loss
     return template.render(
         evaluation=evaluation,
+        header=evaluation.header,
+        page=page_of(evaluation),
+        words=evaluation.metrics.words,
         headline=headline(evaluation),
         summary=summary(evaluation),
         table=model_rows(evaluation),
-        metrics=[(name, METRIC_TITLES.get(name, name)) for name in metric_names(evaluation)],
+        titles=metric_titles(evaluation),
         pictures=_pictures(evaluation),
-        curves=[(name, CURVE_NOTES.get(name, "")) for name in task_metrics(evaluation.task).drawn],
-        slices=slice_rows(evaluation, loss),
+        slices=slice_rows(evaluation),
         judged=verdicts(evaluation),
-        loss=METRIC_TITLES.get(loss, loss),
+        loss=evaluation.metrics.deciding,
         explained=_explained_title(evaluation),
     )
 
 
 def to_markdown(evaluation: Evaluation) -> str:
     """Decision, table and two small pictures, for the metadata of an asset."""
-    names = metric_names(evaluation)
     lines = [f"### {headline(evaluation)}", "", summary(evaluation), ""]
     lines += [f"- {reason}" for reason in evaluation.decision.reasons] + [""]
     rows = [
         [row["title"], row["version"], *(f"{cell['value']} {cell['interval']}".strip() for cell in row["cells"])]
         for row in model_rows(evaluation)
     ]
-    lines += [markdown.table(["model", "version", *(METRIC_TITLES.get(n, n) for n in names)], rows), ""]
-    if any(len(m.calibration) for m in evaluation.models):
-        loss = task_metrics(evaluation.task).loss
-        lines.append(f"![calibration]({plots.image(plots.calibration(evaluation), 'png')})")
-        lines.append(f"![{loss} by day]({plots.image(plots.loss_by_day(evaluation, loss), 'png')})")
+    lines += [markdown.table(["model", "version", *metric_titles(evaluation)], rows), ""]
+    if is_measured(evaluation):
+        loss = evaluation.metrics.loss
+        lines.append(f"![calibration]({image(plots.calibration(evaluation), 'png')})")
+        lines.append(f"![{loss} by day]({image(plots.loss_by_day(evaluation), 'png')})")
     return "\n".join(lines)
 
 
 def score_table(evaluation: Evaluation) -> str:
     """The scores alone: short enough for Dagster to show without a click, which it does below 1,000 characters."""
-    names = metric_names(evaluation)
     # By name, not by title: titles leave the numbers no room in the metadata column.
     rows = [
         [model.name, *(cell["value"] for cell in row["cells"])]
         for model, row in zip(evaluation.models, model_rows(evaluation), strict=True)
     ]
-    return markdown.table(["model", *(METRIC_TITLES.get(n, n) for n in names)], rows)
+    return markdown.table(["model", *metric_titles(evaluation)], rows)
 
 
 def headline(evaluation: Evaluation) -> str:
@@ -113,14 +117,15 @@ def headline(evaluation: Evaluation) -> str:
 
 def summary(evaluation: Evaluation) -> str:
     """What was asked of whom, in two sentences."""
-    rate = f", {evaluation.positive_share:.1%} of them positive" if evaluation.positive_share is not None else ""
+    known = {name: fact for name, fact in evaluation.labels.items() if fact is not None}
+    labels = f", {evaluation.metrics.words.labels(known)}" if evaluation.rows else ""
     challengers = sum(m.role == "challenger" for m in evaluation.models)
     naive = sum(m.role == "baseline" for m in evaluation.models)
     live = "the live model and " if _champion(evaluation) else ""
     return (
         f"{challengers} new model{'s' if challengers != 1 else ''} against {live}{naive} naive "
         f"prediction{'s' if naive != 1 else ''}, on the same {evaluation.rows:,} rows that none of them had seen: "
-        f"{evaluation.test}{rate}."
+        f"{evaluation.header.test}{labels}."
     )
 
 
@@ -160,25 +165,18 @@ def _explained_title(evaluation: Evaluation) -> str:
     return capital(evaluation.model(evaluation.explanation.model).title) if evaluation.explanation else ""
 
 
-CURVE_NOTES: Final = {
-    "roc": "The nearer to the upper left corner, the better rows are put in order.",
-    "precision_recall": "How many alarms are right when a given share is to be found.",
-}
-
-
 def _pictures(evaluation: Evaluation) -> dict[str, str]:
     """Pictures by name as data URIs; none where there is nothing to draw."""
-    loss = task_metrics(evaluation.task).loss
     pictures = {}
-    if any(len(m.calibration) for m in evaluation.models):
-        pictures["intervals"] = plots.image(plots.intervals(evaluation, loss), "svg")
-        pictures["calibration"] = plots.image(plots.calibration(evaluation), "svg")
-        for name in task_metrics(evaluation.task).drawn:
-            pictures[name] = plots.image(plots.curve(evaluation, name), "svg")
-        pictures["by_day"] = plots.image(plots.loss_by_day(evaluation, loss), "svg")
+    if is_measured(evaluation):
+        pictures["intervals"] = image(plots.intervals(evaluation), "svg")
+        for drawing in page_of(evaluation).drawings:
+            pictures[drawing.name] = image(drawing.draw(evaluation), drawing.kind, dpi=PIXELS)
+        pictures["by_day"] = image(plots.loss_by_day(evaluation), "svg")
     if evaluation.explanation is not None:
         # A beeswarm has 30,000 dots: 100 kB as pixels, 6 MB as vectors.
-        pictures["contributions"] = plots.image(plots.contributions(evaluation.explanation), "png", dpi=160)
+        swarm = plots.contributions(evaluation.explanation, evaluation.metrics.words.contribution)
+        pictures["contributions"] = image(swarm, "png", dpi=PIXELS)
     return pictures
 
 

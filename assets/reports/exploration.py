@@ -39,7 +39,7 @@ class Exploration:
     """A table described.
 
     Attributes:
-        rows: How many rows it has.
+        rows: How many rows were described.
         sampled_rows: How many of them Evidently saw.
         markdown: One line per column: type, unit, missing, distinct, and range or most frequent values.
         histograms: A grid of distributions, PNG.
@@ -54,7 +54,7 @@ class Exploration:
     html: str
 
 
-def explore(frame: pl.DataFrame, columns: Mapping[str, Column]) -> Exploration:
+def explore(frame: pl.DataFrame, columns: Mapping[str, Column], of: int | None = None) -> Exploration:
     """Describe a table. The same table gives the same Markdown and the same picture.
 
     Columns without a single value, and tables without rows, are described as such and not shown to Evidently, which
@@ -63,13 +63,14 @@ def explore(frame: pl.DataFrame, columns: Mapping[str, Column]) -> Exploration:
     Args:
         frame: A cleaned table, shape (n, at least `columns`); n may be 0.
         columns: The columns to describe, with their units and meaning.
+        of: Rows of the whole table, if `frame` holds only some of them.
     """
     frame = frame.select(list(columns)).with_columns(_finite(selectors.float()))
     sample = frame.sample(SAMPLED_ROWS, seed=SEED) if len(frame) > SAMPLED_ROWS else frame
     return Exploration(
         rows=len(frame),
         sampled_rows=len(sample),
-        markdown=_markdown(frame, columns),
+        markdown=_markdown(frame, columns, of),
         histograms=_histograms(frame, columns),
         html=_evidently(sample),
     )
@@ -79,10 +80,11 @@ def _finite(numbers: pl.Expr) -> pl.Expr:
     return pl.when(numbers.is_finite()).then(numbers)
 
 
-def _markdown(frame: pl.DataFrame, columns: Mapping[str, Column]) -> str:
+def _markdown(frame: pl.DataFrame, columns: Mapping[str, Column], of: int | None) -> str:
     head = ["column", "type", "unit", "missing %", "distinct", "min / median / max, or most frequent", "meaning"]
     described = markdown.table(head, [_described(frame[name], column) for name, column in columns.items()])
-    return f"{len(frame):,} rows, {len(columns)} columns\n\n{described}"
+    rows = f"{len(frame):,} rows" if of in (None, len(frame)) else f"{len(frame):,} of {of:,} rows"
+    return f"{rows}, {len(columns)} columns\n\n{described}"
 
 
 def _described(values: pl.Series, column: Column) -> list[str]:

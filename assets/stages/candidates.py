@@ -7,11 +7,12 @@ Belongs here: search, fit, and putting on record what was made from what. Does n
 import hashlib
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import dagster as dg
+import numpy as np
 
 from assets.code_version import code_version, git_commit
 from assets.contracts import UseCase
@@ -21,8 +22,8 @@ from assets.logic.wording import capital
 from assets.policies import TrainerSpec
 from assets.stages.common import asset_facts, asset_key, pictures, table_name
 from assets.stages.training_set import training_data
-from assets.trainers.base import Fit, Progress, TrainingData
-from assets.trainers.families import FAMILIES, trainer
+from assets.trainers.base import Fit, Progress, Rows, TrainingData
+from assets.trainers.families import described, family_modules, family_name, trainer
 from assets.trainers.mlflow_signature import MODEL_CODE, requirements_of, signature_of, to_mlflow
 from assets.trainers.search import search
 from resources.lake import Lake
@@ -42,10 +43,10 @@ TRAINED_THROUGH_TAG = "trained_through"
 
 def build_candidate(use_case: UseCase, spec: TrainerSpec) -> dg.AssetsDefinition:
     """The asset that trains one family and hands on the exact version it registered."""
-    version, family = family_code_version(spec), FAMILIES[spec.family]
+    version, family = family_code_version(spec), described(spec.family)
 
     @dg.asset(
-        key=asset_key(use_case, spec.family),
+        key=asset_key(use_case, family_name(spec.family)),
         ins={"training_set": dg.AssetIn(key=asset_key(use_case, "training_set"))},
         **asset_facts(use_case, "candidate", family.kind, "mlflow"),
         description=f"{capital(family.title)}: searched over {spec.search_trials} trials inside the training window, "
@@ -65,7 +66,7 @@ def build_candidate(use_case: UseCase, spec: TrainerSpec) -> dg.AssetsDefinition
             MANIFEST_TAG: training_set.id,
             FINGERPRINT_TAG: fingerprint,
         }
-        with registry.run(use_case.name, spec.family, tags) as run_id:
+        with registry.run(use_case.name, family_name(spec.family), tags) as run_id:
             made = make_candidate(use_case, spec, training_set, lake, registry, run_id, context.log.info)
         context.log.info(f"registered {made.version}")
         return dg.MaterializeResult(
@@ -103,7 +104,7 @@ def make_candidate(
     say: Progress,
 ) -> Candidate:
     """Train one family on the rows of the manifest, put it on record in the MLflow run `run_id`, and register it."""
-    data = training_data(use_case, lake, manifest)
+    data = thinned(training_data(use_case, lake, manifest), spec.training_rows, say)
     fit = train(spec, data, say)
     record = Record(use_case, spec, manifest, data, fit, fingerprint_of(manifest, family_code_version(spec)))
     figures = _figures(record)
@@ -139,11 +140,21 @@ def train(spec: TrainerSpec, data: TrainingData, say: Progress) -> Fit:
     return Fit(model=fit.model, parameters=fit.parameters, metrics=fit.metrics, curves=fit.curves, trials=found.trials)
 
 
+def thinned(data: TrainingData, most: int, say: Progress) -> TrainingData:
+    """At most `most` training rows, evenly spread over their time; validation rows stay, for they calibrate."""
+    rows = data.train
+    if len(rows.label) <= most:
+        return data
+    say(f"{most:,} of {len(rows.label):,} training rows are used, evenly spread over time (training_rows)")
+    kept = np.linspace(0, len(rows.label) - 1, most).round().astype(np.int64)
+    return replace(data, train=Rows(features=rows.features[kept], label=rows.label[kept], day=rows.day[kept]))
+
+
 def family_code_version(spec: TrainerSpec) -> str:
     """Code version of a candidate: its family, what families share, and how it is configured."""
-    return code_version(
-        f"assets.trainers.{spec.family}", "assets.trainers.search", within=("assets.trainers",), values=spec
-    )
+    modules = family_modules(spec.family)
+    packages = {module.rpartition(".")[0] or module for module in modules}
+    return code_version(*modules, "assets.trainers.search", within=("assets.trainers", *packages), values=spec)
 
 
 def fingerprint_of(manifest: TrainingManifest, version: str) -> str:
@@ -190,7 +201,7 @@ def _register(registry: MlflowModelRegistry, run_id: str, record: Record) -> Mod
             folder,
             python_model=MODEL_CODE,
             example=to_mlflow(example, record.use_case.features),
-            signature=signature_of(record.use_case.features),
+            signature=signature_of(record.use_case.features, record.fit.model.outputs),
             family=record.spec.family,
             requirements=requirements_of(folder),
             tags={
@@ -206,7 +217,11 @@ def _figures(record: Record) -> dict[str, "Figure"]:
 
     label = record.data.validation.label
     prediction = record.fit.model.predict(record.data.validation.features)
-    figures = {"plots/validation_calibration.png": calibration_figure(label, {record.spec.family: prediction})}
+    figures = {
+        "plots/validation_calibration.png": calibration_figure(
+            record.use_case.task, label, {record.spec.family: prediction}
+        )
+    }
     if record.fit.curves:
         figures["plots/learning_curves.png"] = learning_curves_figure(record.fit.curves)
     return figures

@@ -11,7 +11,7 @@ import dagster as dg
 import polars as pl
 
 from assets.checks.expectations import told, validate
-from assets.code_version import code_version
+from assets.code_version import name_of, version_of
 from assets.contracts import PARTITION_KEY, SourceTable, UseCase
 from assets.logic.intake import quarantine
 from assets.stages.common import (
@@ -20,8 +20,8 @@ from assets.stages.common import (
     asset_key,
     column_schema,
     commit_of,
-    daily,
     partition_keys,
+    partitions_definition,
     preview,
     refused,
     table_name,
@@ -47,8 +47,7 @@ def build_cleaned(use_case: UseCase, table: SourceTable) -> dg.AssetsDefinition:
     key, aside = asset_key(use_case, f"cleaned_{table.name}"), asset_key(use_case, f"quarantined_{table.name}")
     upstream = [asset_key(use_case, f"raw_{table.name}")]
     upstream += [asset_key(use_case, f"cleaned_{name}") for name in table.lookups]
-    own = table.clean.__module__
-    version = code_version(__name__, own, within=(own.rpartition(".")[0], "assets.logic"), values=_declared(table))
+    version = version_of(table.clean, __name__, values=_declared(table))
     facts = asset_facts(use_case, "cleaned", "deltalake", "polars", "greatexpectations")
 
     @dg.multi_asset(
@@ -71,7 +70,7 @@ def build_cleaned(use_case: UseCase, table: SourceTable) -> dg.AssetsDefinition:
                 **facts,
             ),
         ],
-        partitions_def=daily(use_case.partitions) if table.is_partitioned else None,
+        partitions_def=partitions_definition(use_case.partitions) if table.is_partitioned else None,
         backfill_policy=dg.BackfillPolicy.single_run() if table.is_partitioned else None,
         retry_policy=RETRY_IO,
         check_specs=_check_specs(table, key),
@@ -121,12 +120,12 @@ def clean_table(table: SourceTable, raw: pl.DataFrame, lookups: Mapping[str, pl.
     expected |= dict.fromkeys(partition, pl.String())
     if dict(rows.schema) != expected:
         raise InputError(
-            f"{table.clean.__module__}.{table.clean.__qualname__} returned other columns than {table.name!r} declares: "
+            f"{name_of(table.clean)} returned other columns than {table.name!r} declares: "
             f"{_differences(dict(rows.schema), expected)}"
         )
     if len(rows) != len(split.valid):
         raise InputError(
-            f"{table.clean.__qualname__} turned {len(split.valid)} rows of {table.name!r} into {len(rows)}; "
+            f"{name_of(table.clean)} turned {len(split.valid)} rows of {table.name!r} into {len(rows)}; "
             "rows are rejected by a named Rule, never dropped by clean"
         )
     return Cleaned(rows=rows, rejected=split.rejected)

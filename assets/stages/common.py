@@ -5,13 +5,12 @@ Belongs here: helpers that two or more stages need. Does not belong here: what a
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import date, timedelta
 from typing import Any, TypedDict
 
 import dagster as dg
 import polars as pl
 
-from assets.contracts import Column, Partitions, UseCase
+from assets.contracts import PARTITION_KEY, Column, Partitions, UseCase
 from assets.reports import markdown
 from resources.errors import InputError
 from resources.lake import Commit, Lake, TableVersion
@@ -48,20 +47,32 @@ def asset_facts(use_case: UseCase, stage: str, *kinds: str) -> AssetFacts:
     return AssetFacts(group_name=use_case.name, owners=[use_case.owner], tags={"stage": stage}, kinds=set(kinds))
 
 
-def daily(partitions: Partitions) -> dg.DailyPartitionsDefinition:
+def partitions_definition(partitions: Partitions) -> dg.TimeWindowPartitionsDefinition:
     """The partitions of a use case as Dagster knows them."""
-    end = None if partitions.end is None else str(partitions.end + timedelta(days=1))
-    return dg.DailyPartitionsDefinition(start_date=str(partitions.start), end_date=end, timezone=partitions.timezone)
+    end = None if partitions.end is None else partitions.following(partitions.key(partitions.end))
+    start, zone = str(partitions.start), partitions.timezone
+    if partitions.every == "week":
+        return dg.WeeklyPartitionsDefinition(start_date=start, end_date=end, timezone=zone, day_offset=1)  # Monday
+    if partitions.every == "month":
+        return dg.MonthlyPartitionsDefinition(start_date=start, end_date=end, timezone=zone)
+    return dg.DailyPartitionsDefinition(start_date=start, end_date=end, timezone=zone)
 
 
-def look_back(days: int) -> dg.TimeWindowPartitionMapping:
-    """A partition depends on its own day and the `days` before it, as far as they exist."""
-    return dg.TimeWindowPartitionMapping(start_offset=-days, end_offset=0, allow_nonexistent_upstream_partitions=True)
+def look_back(partitions: Partitions, days: int) -> dg.TimeWindowPartitionMapping:
+    """A partition depends on itself and on those that the `days` before it fall into, as far as they exist."""
+    return dg.TimeWindowPartitionMapping(
+        start_offset=-partitions.reach(days), end_offset=0, allow_nonexistent_upstream_partitions=True
+    )
 
 
-def days_before(partition: str, days: int) -> str:
-    """Partition key of the day `days` before a partition."""
-    return str(date.fromisoformat(partition) - timedelta(days=days))
+def day_of(use_case: UseCase) -> pl.Expr:
+    """The local day of a feature row, by which it is split, resampled and shown: a date.
+
+    It is the partition key where partitions are days: what the key says is local already.
+    """
+    if use_case.partitions.every == "day":
+        return pl.col(PARTITION_KEY).str.to_date("%Y-%m-%d")
+    return use_case.partitions.local_day(pl.col(use_case.event_time))
 
 
 def partition_keys(context: dg.AssetExecutionContext) -> list[str] | None:

@@ -16,14 +16,16 @@ import polars as pl
 from assets.code_version import git_commit
 from assets.contracts import UseCase
 from assets.logic.baselines import fit_baselines
+from assets.logic.classes import in_terms_of
 from assets.logic.contenders import Contender, UnseenRows
-from assets.logic.evaluation import Evaluation, Explanation, evaluate
+from assets.logic.evaluation import Evaluation, Explanation, Header, evaluate
 from assets.logic.splits import TrainingManifest
+from assets.policies import OTHER
 from assets.stages.candidates import FINGERPRINT_TAG, TRAINED_THROUGH_TAG
-from assets.stages.training_set import as_rows, labelled_rows
+from assets.stages.training_set import as_rows, encoded_label, labelled_rows
 from assets.trainers.base import Model
 from assets.trainers.encoding import FeatureError
-from assets.trainers.families import FAMILIES, load_model
+from assets.trainers.families import described, load_model
 from resources.lake import Lake
 from resources.mlflow_versions import ModelVersion
 from resources.registry import MlflowModelRegistry
@@ -75,15 +77,22 @@ class Contest:
         """Load every contender and have it predict the test window."""
         test = labelled_rows(use_case, lake, manifest, "test")
         train = labelled_rows(use_case, lake, manifest, "train")
-        rows = as_rows(use_case, test)
+        rows, classes = as_rows(use_case, test, manifest.classes), outputs_of(manifest)
         challengers = {
-            family: (_contender(family, version, registry, model, rows.features), version, model)
+            family: (_contender(family, version, registry, model, rows.features, classes), version, model)
             for family, version in candidates.items()
             for model in [_load(version, registry)]
         }
         live = registry.champion(use_case.name)
-        champion, notes = _champion(live, registry, rows.features)
-        baselines = fit_baselines(train, train[use_case.target.name].to_numpy(), by=use_case.baseline_by)
+        champion, notes = _champion(live, registry, rows.features, classes)
+        baselines = fit_baselines(
+            use_case.task,
+            train,
+            encoded_label(use_case.task, train[use_case.target.name], manifest.classes),
+            by=use_case.baseline_by,
+            naive=use_case.naive,
+            classes=manifest.classes,
+        )
         return cls(
             use_case=use_case,
             manifest=manifest,
@@ -102,19 +111,24 @@ class Contest:
     def evaluated(self, run_id: str) -> Evaluation:
         """The evaluation, with an explanation of the model it is about."""
         manifest, use_case = self.manifest, self.use_case
-        evaluation = evaluate(
-            [contender for contender, _, _ in self.challengers.values()],
-            self.champion,
-            self.baselines,
-            self.rows,
+        header = Header(
             use_case=use_case.name,
             question=use_case.description,
             task=use_case.task,
             test=manifest.windows.test,
-            policy=use_case.promotion,
-            seed=manifest.seed,
             created_at=datetime.now(UTC),
             basis=_basis(manifest, run_id, self.notes),
+            classes=outputs_of(manifest),
+        )
+        challengers = [contender for contender, _, _ in self.challengers.values()]
+        evaluation = evaluate(
+            challengers,
+            self.champion,
+            self.baselines,
+            self.rows,
+            header=header,
+            policy=use_case.promotion,
+            seed=manifest.seed,
         )
         best = evaluation.decision.model
         return evaluation if best is None else replace(evaluation, explanation=self._explained(best))
@@ -139,8 +153,13 @@ class Contest:
         return Explanation(model=name, contributions=self.challengers[name][2].explain(sample), features=sample)
 
 
+def outputs_of(manifest: TrainingManifest) -> tuple[str, ...]:
+    """What the columns of a prediction stand for in a multiclass contest; empty for other tasks."""
+    return (*manifest.classes, OTHER) if manifest.classes else ()
+
+
 def _champion(
-    live: ModelVersion | None, registry: MlflowModelRegistry, features: pl.DataFrame
+    live: ModelVersion | None, registry: MlflowModelRegistry, features: pl.DataFrame, classes: Sequence[str]
 ) -> tuple[Contender | None, tuple[str, ...]]:
     """The live model as a contender; none, with a note, if today's code no longer makes the features it reads.
 
@@ -151,7 +170,7 @@ def _champion(
         return None, ()
     model = _load(live, registry)
     try:
-        return _contender("champion", live, registry, model, features), ()
+        return _contender("champion", live, registry, model, features, classes), ()
     except FeatureError as error:
         return None, (f"The champion {live} could not take part, and cannot be served any more: {error}.",)
 
@@ -162,13 +181,19 @@ def _load(version: ModelVersion, registry: MlflowModelRegistry) -> Model:
 
 
 def _contender(
-    name: str, version: ModelVersion, registry: MlflowModelRegistry, model: Model, features: pl.DataFrame
+    name: str,
+    version: ModelVersion,
+    registry: MlflowModelRegistry,
+    model: Model,
+    features: pl.DataFrame,
+    classes: Sequence[str],
 ) -> Contender:
-    tags = registry.tags(version)
-    through, title = tags.get(TRAINED_THROUGH_TAG), FAMILIES[version.family].title
+    tags, said = registry.tags(version), model.predict(features)
+    through, title = tags.get(TRAINED_THROUGH_TAG), described(version.family).title
     return Contender(
         name=name,
-        prediction=model.predict(features),
+        # A champion of other days may know other classes.
+        prediction=in_terms_of(said, model.outputs, classes) if classes else said,
         version=str(version),
         fingerprint=tags.get(FINGERPRINT_TAG),
         trained_through=None if through is None else date.fromisoformat(through),

@@ -17,7 +17,7 @@ from assets.code_version import code_version
 from assets.contracts import UseCase
 from assets.logic.splits import TrainingManifest
 from assets.stages.cleaned import cleaned_frames, cleaned_partitions
-from assets.stages.common import asset_facts, asset_key, days_before, table_name
+from assets.stages.common import asset_facts, asset_key, table_name
 from assets.stages.features import look_back_days
 from assets.stages.training_set import labelled_rows
 from assets.trainers.families import load_model
@@ -29,7 +29,8 @@ from resources.serving.client import Endpoint
 
 SMOKE_ROWS = 200
 TOLERANCE = 1e-6
-"""Largest accepted difference between an answer of the server and the same row scored offline, in probability."""
+"""Largest accepted difference between an answer of the server and the same row scored offline: in probability, and for
+quantities and counts relative to the largest of them."""
 ONLINE_DAYS = 31
 """Days of entities the online history can answer for, beyond the look-back of the first of them."""
 
@@ -49,7 +50,7 @@ def build_endpoint(use_case: UseCase, declared_at: str) -> dg.AssetsDefinition:
 
     Args:
         use_case: The declaration.
-        declared_at: Where the serving process finds it, as `package.module:NAME`.
+        declared_at: Where the serving process finds it, by its name in the catalogue, or as `package.module:NAME`.
     """
     key = asset_key(use_case, "endpoint")
 
@@ -89,7 +90,7 @@ def build_endpoint(use_case: UseCase, declared_at: str) -> dg.AssetsDefinition:
             data_version=dg.DataVersion(str(champion)),
             metadata={
                 "url": dg.MetadataValue.url(live.url),
-                "docs": dg.MetadataValue.url(f"http://{endpoint_server.host}:{endpoint_server.port}/docs"),
+                "docs": dg.MetadataValue.url(f"{endpoint_server.root(use_case.name)}/docs"),
                 "model_version": live.model_version,
                 "median_latency_ms": round(live.median_latency_ms, 2),
                 "p99_latency_ms": round(live.p99_latency_ms, 2),
@@ -111,7 +112,7 @@ class Proof:
     """How near the answers of a live version are to its offline scores, and how fast they come.
 
     Attributes:
-        difference: The largest of all rows, in probability.
+        difference: The largest of all rows and outputs, in the terms of `TOLERANCE`.
         rows: How many were compared.
     """
 
@@ -139,18 +140,23 @@ def go_live(
         folder = registry.download(version, Path(room))
         offline = load_model(folder).predict(rows)
         server.deploy(use_case.name, version.number, folder, online_tables(use_case, lake))
-    difference = float(np.max(np.abs(server.predict(use_case.name, rows) - offline)))
+    scale = max(1.0, float(np.max(np.abs(offline))))
+    difference = float(np.max(np.abs(server.predict(use_case.name, rows) - offline))) / scale
     return Proof(difference=difference, rows=len(rows), latency=server.latency(use_case.name, rows))
 
 
 def online_tables(use_case: UseCase, lake: Lake) -> dict[str, pl.DataFrame]:
     """The cleaned tables of the last days, as far back as features look: the history a serving process starts with."""
     last = max(lake.partitions(table_name(use_case, f"cleaned_{use_case.entity_table}")))
-    first = days_before(last, look_back_days(use_case) + ONLINE_DAYS)
+    first = use_case.partitions.before(last, look_back_days(use_case) + ONLINE_DAYS)
     return cleaned_frames(lake, use_case, [p for p in cleaned_partitions(lake, use_case) if p >= first])
 
 
 def _smoke_rows(use_case: UseCase, lake: Lake, manifest: TrainingManifest) -> pl.DataFrame:
-    """Feature rows of the test window, spread over its days: inputs that no model was fitted on."""
+    """Feature rows of the test window, spread over its days: inputs that no model was fitted on.
+
+    Numbers as numbers: an input that is a feature as well may be a Boolean in the table.
+    """
     rows = labelled_rows(use_case, lake, manifest, "test")
-    return rows.gather_every(max(1, len(rows) // SMOKE_ROWS)).head(SMOKE_ROWS).select(use_case.feature_names)
+    shown = rows.gather_every(max(1, len(rows) // SMOKE_ROWS)).head(SMOKE_ROWS)
+    return shown.select(pl.col(f.name).cast(pl.Float64) if f.kind == "numeric" else f.name for f in use_case.features)

@@ -14,13 +14,14 @@ import dagster as dg
 from assets.code_version import code_version
 from assets.contracts import UseCase
 from assets.logic.evaluation import Evaluation
-from assets.logic.metrics import task_metrics
 from assets.logic.promotion_rules import RuleOutcome
+from assets.logic.rules_in_words import rules_in_words
 from assets.logic.splits import TrainingManifest
-from assets.reports import plots
 from assets.reports.evaluation import headline, render_html, score_table, to_json, to_markdown
+from assets.reports.task_pages import key_figures
 from assets.stages.common import asset_facts, asset_key, pictures
 from assets.stages.contest import Contest, Verdict
+from assets.trainers.families import family_name
 from resources.lake import Lake
 from resources.mlflow_versions import ModelVersion
 from resources.registry import MlflowModelRegistry
@@ -29,27 +30,15 @@ from resources.reports import Reports
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-RULES = {
-    "enough_rows": "The test window holds enough labelled rows.",
-    "unseen_rows": "No contender has learnt from the test days.",
-    "beats_base_rate": "Better than the base rate, paired by day.",
-    "beats_group_rate": "Better than the rate of its group, paired by day.",
-    "not_worse_than_champion": "Not worse than the champion by more than the margin, paired by day.",
-    "no_slice_collapses": "In no slice clearly worse than the slice's own rate.",
-    "is_calibrated": "Probabilities mean what they say.",
-    "no_sign_of_leakage": "Not too good to be true.",
-    "differs_from_champion": "Not the champion made once more.",
-}
-"""Rules of promotion, one asset check each; the names are those of `assets/logic/promotion_rules.py`."""
-
 
 def build_evaluation_report(use_case: UseCase) -> dg.AssetsDefinition:
     """The asset that judges the candidates and reports how."""
     key = asset_key(use_case, "evaluation_report")
     ins: dict[str, dg.AssetIn] = {"training_set": dg.AssetIn(key=asset_key(use_case, "training_set"))}
     for spec in use_case.trainers:
-        ins[spec.family] = dg.AssetIn(key=asset_key(use_case, spec.family), dagster_type=ModelVersion)
-    rules = {n: text for n, text in RULES.items() if use_case.baseline_by or n != "beats_group_rate"}
+        family = family_name(spec.family)
+        ins[family] = dg.AssetIn(key=asset_key(use_case, family), dagster_type=ModelVersion)
+    rules = rules_in_words(use_case.task, by=use_case.baseline_by, naive=use_case.naive)
 
     @dg.asset(
         key=key,
@@ -60,7 +49,7 @@ def build_evaluation_report(use_case: UseCase) -> dg.AssetsDefinition:
         code_version=code_version(
             __name__,
             within=("assets.stages.contest", "assets.logic", "assets.reports"),
-            values=(use_case.promotion, use_case.slices, use_case.baseline_by),
+            values=(use_case.promotion, use_case.slices, use_case.baseline_by, use_case.naive),
         ),
         check_specs=[dg.AssetCheckSpec(name, asset=key, description=text) for name, text in rules.items()],
     )
@@ -111,24 +100,18 @@ def publish(evaluation: Evaluation, reports: Reports, registry: MlflowModelRegis
     """Keep an evaluation as HTML and JSON files, and in an MLflow run of its own."""
     pages = {"html": render_html(evaluation), "json": json.dumps(to_json(evaluation), indent=2, allow_nan=False)}
     documents = {f"evaluation.{ending}": page for ending, page in pages.items()}
-    figures, stamp = _figures(evaluation), evaluation.created_at.strftime("%Y-%m-%dT%H-%M-%SZ")
-    with registry.run(evaluation.use_case, "evaluation", {"dagster.run_id": dagster_run}) as mlflow_run:
+    figures, stamp = _figures(evaluation), evaluation.header.created_at.strftime("%Y-%m-%dT%H-%M-%SZ")
+    with registry.run(evaluation.header.use_case, "evaluation", {"dagster.run_id": dagster_run}) as mlflow_run:
         registry.log(mlflow_run, metrics=_scores(evaluation), figures=figures, documents=documents)
         # Last: `latest` must not tell of an evaluation that went no further.
         files = {ending: page.encode() for ending, page in pages.items()}
-        uris = reports.write(evaluation.use_case, "evaluation_report", stamp, files)
+        uris = reports.write(evaluation.header.use_case, "evaluation_report", stamp, files)
     return Published(uris=uris, mlflow_run=mlflow_run, plots=tuple(figures))
 
 
 def _figures(evaluation: Evaluation) -> dict[str, "Figure"]:
     """The plots that say most, where there is something to draw."""
-    figures = {}
-    if any(len(m.calibration) for m in evaluation.models):
-        figures["plots/calibration.png"] = plots.calibration(evaluation)
-        figures["plots/by_day.png"] = plots.loss_by_day(evaluation, task_metrics(evaluation.task).loss)
-    if evaluation.explanation is not None:
-        figures["plots/contributions.png"] = plots.contributions(evaluation.explanation)
-    return figures
+    return {f"plots/{name}": figure for name, figure in key_figures(evaluation).items()}
 
 
 def _scores(evaluation: Evaluation) -> dict[str, float]:

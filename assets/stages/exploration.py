@@ -7,6 +7,7 @@ Belongs here: which tables are explored and where the pages go. Does not belong 
 import base64
 
 import dagster as dg
+import polars as pl
 
 from assets.code_version import code_version
 from assets.contracts import SourceTable, UseCase
@@ -15,6 +16,9 @@ from assets.stages.common import asset_facts, asset_key, table_name
 from resources.lake import Lake
 from resources.registry import MlflowModelRegistry
 from resources.reports import Reports
+
+EXPLORED_ROWS = 1_000_000
+"""Of a larger table every second, third... row is described, which a picture does not show and memory does."""
 
 
 def build_exploration_report(use_case: UseCase) -> dg.AssetsDefinition:
@@ -49,8 +53,10 @@ def build_exploration_report(use_case: UseCase) -> dg.AssetsDefinition:
 
 def describe(use_case: UseCase, table: SourceTable, lake: Lake, reports: Reports) -> tuple[Exploration, str]:
     """Describe one cleaned table, and keep Evidently's page of it; with the URI of that page."""
-    frame = lake.scan(table_name(use_case, f"cleaned_{table.name}")).collect()
-    found = explore(frame.select(list(table.cleaned_columns)), table.cleaned_columns)
+    scan = lake.scan(table_name(use_case, f"cleaned_{table.name}")).select(list(table.cleaned_columns))
+    rows = int(scan.select(pl.len()).collect().item())
+    frame = scan.gather_every(-(-rows // EXPLORED_ROWS) or 1).collect()
+    found = explore(frame, table.cleaned_columns, of=rows)
     uris = reports.write(use_case.name, "exploration_report", table.name, {"html": found.html.encode()})
     return found, uris["html"]
 

@@ -11,8 +11,8 @@ import dagster as dg
 import polars as pl
 
 from assets.checks.leakage import Difference, differing_features
-from assets.code_version import code_version
-from assets.contracts import LABEL_KNOWN_AT, PARTITION_KEY, PREDICTION_TIME, UseCase
+from assets.code_version import version_of
+from assets.contracts import LABEL_KNOWN_AT, LABEL_TYPES, PARTITION_KEY, PREDICTION_TIME, UseCase
 from assets.logic.point_in_time import History
 from assets.stages.cleaned import cleaned_frames, cleaned_partitions
 from assets.stages.common import (
@@ -20,9 +20,8 @@ from assets.stages.common import (
     asset_facts,
     asset_key,
     commit_of,
-    daily,
-    days_before,
     look_back,
+    partitions_definition,
     preview,
     table_name,
     table_result,
@@ -42,27 +41,28 @@ def build_features_asset(use_case: UseCase) -> dg.AssetsDefinition:
         deps=[
             dg.AssetDep(
                 asset_key(use_case, f"cleaned_{t.name}"),
-                partition_mapping=look_back(days) if t.is_partitioned else None,
+                partition_mapping=look_back(use_case.partitions, days) if t.is_partitioned else None,
             )
             for t in use_case.tables
         ],
         **asset_facts(use_case, "features", "deltalake", "polars"),
         description=(
-            f"One row per {', '.join(use_case.entity)}, as known {_spoken(use_case.prediction_lead)} before "
-            f"{use_case.table(use_case.entity_table).event_time}. "
+            f"One row per {', '.join(use_case.entity) or f'row of {use_case.entity_table}'}, as known "
+            f"{_spoken(use_case.prediction_lead)}{' at most' if use_case.asked_at is not None else ''} before "
+            f"{use_case.event_time}. "
             f"Label `{use_case.target.name}`: {use_case.target.definition}."
         ),
         metadata={"dagster/column_schema": _column_schema(use_case)},
-        partitions_def=daily(use_case.partitions),
+        partitions_def=partitions_definition(use_case.partitions),
         backfill_policy=dg.BackfillPolicy.single_run(),
         code_version=features_code_version(use_case),
         retry_policy=RETRY_IO,
-        check_specs=_check_specs(key),
+        check_specs=_check_specs(use_case, key),
     )
     def features(context: dg.AssetExecutionContext, lake: Lake) -> Iterator[dg.MaterializeResult[None]]:
         keys = sorted(context.partition_keys)
         history = load_history(lake, use_case, keys)
-        context.log.info(f"history from {days_before(keys[0], days)} to {keys[-1]} is in memory")
+        context.log.info(f"history from {use_case.partitions.before(keys[0], days)} to {keys[-1]} is in memory")
         rows = feature_rows(use_case, history, keys)
         version = lake.write(
             table_name(use_case, "features"),
@@ -88,14 +88,10 @@ def build_features_asset(use_case: UseCase) -> dg.AssetsDefinition:
 
 def features_code_version(use_case: UseCase) -> str:
     """Code version of the feature table: the use case's functions, the point-in-time logic, what is declared."""
-    own = use_case.build_features.__module__
     target = (use_case.target.name, str(use_case.target.label), use_case.target.known_at)
-    return code_version(
-        __name__,
-        own,
-        within=(own.rpartition(".")[0], "assets.logic"),
-        values=(use_case.features, use_case.inputs, use_case.prediction_lead, use_case.lookback, target),
-    )
+    asked = (use_case.prediction_lead, str(use_case.asking))
+    values = (use_case.features, use_case.inputs, asked, use_case.lookback, target)
+    return version_of(use_case.build_features, __name__, values=values)
 
 
 def look_back_days(use_case: UseCase) -> int:
@@ -105,7 +101,7 @@ def look_back_days(use_case: UseCase) -> int:
 
 def load_history(lake: Lake, use_case: UseCase, keys: Sequence[str]) -> History:
     """All that the features of the given partitions may need, in memory."""
-    first = days_before(keys[0], look_back_days(use_case))
+    first = use_case.partitions.before(keys[0], look_back_days(use_case))
     partitions = [p for p in cleaned_partitions(lake, use_case) if first <= p <= keys[-1]]
     return History(cleaned_frames(lake, use_case, partitions), use_case.clocks)
 
@@ -117,7 +113,7 @@ def feature_rows(use_case: UseCase, history: History, keys: Sequence[str]) -> pl
         Shape (n, inputs + 1 + features + label, its clock, partition key), ordered by prediction time and entity.
     """
     entities = history.tables[use_case.entity_table].filter(pl.col(PARTITION_KEY).is_in(list(keys)))
-    spine = spine_of(use_case, entities).sort(PREDICTION_TIME, *use_case.entity)
+    spine = spine_of(use_case, entities).sort(use_case.row_order, maintain_order=True)
     inputs = spine.select(*use_case.inputs, PREDICTION_TIME)
     built = use_case.build_features(inputs, history)
     labels = spine.select(use_case.target.name, LABEL_KNOWN_AT, PARTITION_KEY)
@@ -141,11 +137,10 @@ def find_leaks(use_case: UseCase, rows: pl.DataFrame, history: History) -> list[
 def spine_of(use_case: UseCase, entities: pl.DataFrame) -> pl.DataFrame:
     """Inputs, prediction time, label and its clock for rows of the cleaned entity table; nothing else of them."""
     table = use_case.table(use_case.entity_table)
-    event_time = pl.col(str(table.event_time))
     return entities.select(
         *use_case.inputs,
-        (event_time - use_case.prediction_lead).alias(PREDICTION_TIME),
-        use_case.target.label.cast(pl.Int8).alias(use_case.target.name),
+        use_case.asking.alias(PREDICTION_TIME),
+        use_case.target.label.cast(LABEL_TYPES[use_case.task]).alias(use_case.target.name),
         (pl.col(use_case.target.known_at) + table.available_after).alias(LABEL_KNOWN_AT),
         PARTITION_KEY,
     )
@@ -169,19 +164,31 @@ def _column_schema(use_case: UseCase) -> dg.TableSchema:
             dg.TableColumn(f.name, type=f.kind, description=f"{f.description}. Group: {f.group}.")
             for f in use_case.features
         ]
-        + [dg.TableColumn(use_case.target.name, type="Int8", description=use_case.target.definition)]
+        + [
+            dg.TableColumn(
+                use_case.target.name, type=str(LABEL_TYPES[use_case.task]), description=use_case.target.definition
+            )
+        ]
     )
 
 
-def _check_specs(key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
+def _check_specs(use_case: UseCase, key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
+    # Where nothing identifies a row, rows may repeat: that two are equal proves nothing.
+    unique = dg.AssetCheckSpec("rows_are_unique", asset=key, blocking=True, description="One row per entity.")
     return [
+        *([unique] if use_case.entity else []),
         dg.AssetCheckSpec(
             "features_do_not_know_the_future",
             asset=key,
             blocking=True,
             description="Rebuilt with all that came after prediction time cut off, sampled rows are the same.",
         ),
-        dg.AssetCheckSpec("rows_are_unique", asset=key, blocking=True, description="One row per entity."),
+        dg.AssetCheckSpec(
+            "no_answer_is_known_when_asked",
+            asset=key,
+            blocking=True,
+            description="Every label came into the world after its question was asked: else features may hold it.",
+        ),
         dg.AssetCheckSpec("labels_are_known", asset=key, description="Share of rows whose label has arrived."),
         dg.AssetCheckSpec(
             "no_feature_is_empty", asset=key, description="Every feature has a value in at least one row of the run."
@@ -199,14 +206,29 @@ def _check_results(
         description=f"These features change when the future is cut off: {named}" if named else None,
         metadata={"leaking": named, "rows_rebuilt": min(LEAKAGE_SAMPLE, len(rows))},
     )
-    repeated = len(rows) - rows.select(use_case.entity).n_unique()
-    yield dg.AssetCheckResult(check_name="rows_are_unique", passed=repeated == 0, metadata={"repeated_rows": repeated})
+    if use_case.entity:
+        repeated = len(rows) - rows.select(use_case.entity).n_unique()
+        facts = {"repeated_rows": repeated}
+        yield dg.AssetCheckResult(check_name="rows_are_unique", passed=repeated == 0, metadata=facts)
+    known = rows.filter(
+        pl.col(use_case.target.name).is_not_null() & (pl.col(LABEL_KNOWN_AT) <= pl.col(PREDICTION_TIME))
+    )
+    yield dg.AssetCheckResult(
+        check_name="no_answer_is_known_when_asked",
+        passed=known.is_empty(),
+        description=None
+        if known.is_empty()
+        else f"{len(known):,} labels were known when their question was asked, the first on "
+        f"{known[PREDICTION_TIME][0]:%Y-%m-%d %H:%M}: ask earlier, or declare when labels become known",
+        metadata={"rows_known_when_asked": len(known)},
+    )
     labels = rows[use_case.target.name]
+    positive = {"positive": int(labels.sum() or 0)} if use_case.task == "binary" else {}
     yield dg.AssetCheckResult(
         check_name="labels_are_known",
         passed=labels.count() > 0,
         severity=dg.AssetCheckSeverity.WARN,  # labels may simply be under way
-        metadata={"labelled": labels.count(), "not_labelled": labels.null_count(), "positive": int(labels.sum() or 0)},
+        metadata={"labelled": labels.count(), "not_labelled": labels.null_count(), **positive},
     )
     empty = [n for n in use_case.feature_names if rows[n].null_count() == len(rows)]
     yield dg.AssetCheckResult(

@@ -19,8 +19,8 @@ from assets.stages.common import (
     asset_key,
     column_schema,
     commit_of,
-    daily,
     partition_keys,
+    partitions_definition,
     preview,
     refused,
     table_name,
@@ -32,6 +32,8 @@ from resources.landing import LandingZone
 from resources.objects import ObjectStore
 from resources.sources import Arrival
 
+READERS = ("resources.sources", "resources.formats", "resources.csv_rows", "resources.json_rows", "resources.dialects")
+"""Modules that decide how a file is read."""
 LINEAGE = ("source_uri", "source_sha256", "ingested_at")
 """Where a raw row came from. `ingested_at` is when its file landed (UTC), so ingesting it again writes the same bytes;
 when the ingestion itself ran stands in the table's commit log."""
@@ -54,16 +56,14 @@ def build_raw(use_case: UseCase, table: SourceTable) -> dg.AssetsDefinition:
         **asset_facts(use_case, "raw", "deltalake", "polars"),
         description=f"{table.description} As landed, typed, with source, sha256 and time of landing.",
         metadata={"dagster/column_schema": column_schema(table.columns)},
-        partitions_def=daily(use_case.partitions) if table.is_partitioned else None,
+        partitions_def=partitions_definition(use_case.partitions) if table.is_partitioned else None,
         backfill_policy=dg.BackfillPolicy.single_run() if table.is_partitioned else None,
-        code_version=code_version(
-            __name__, "assets.logic.intake", "resources.sources", values=(table.columns, table.source)
-        ),
+        code_version=code_version(__name__, "assets.logic.intake", *READERS, values=(table.columns, table.source)),
         retry_policy=RETRY_IO,
         check_specs=[
             dg.AssetCheckSpec("has_rows", asset=key, description="Something landed, and it holds rows."),
             dg.AssetCheckSpec(
-                "every_partition_has_arrived", asset=key, description="No day of the run lacks its file."
+                "every_partition_has_arrived", asset=key, description="No partition of the run lacks its file."
             ),
         ],
     )
@@ -148,7 +148,9 @@ def _severity(table: SourceTable) -> dg.AssetCheckSeverity:
 
 
 def _span(keys: Sequence[str] | None) -> str:
-    return "the whole file" if not keys else keys[0] if len(keys) == 1 else f"{len(keys)} days, {keys[0]} to {keys[-1]}"
+    if not keys:
+        return "the whole file"
+    return keys[0] if len(keys) == 1 else f"{len(keys)} partitions, {keys[0]} to {keys[-1]}"
 
 
 def _some(texts: Sequence[str], most: int = 10) -> str:

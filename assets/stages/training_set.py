@@ -4,21 +4,32 @@ Belongs here: writing the manifest, and reading rows back by it. Does not belong
 (`assets/logic/splits.py`).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import pairwise
 
 import dagster as dg
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from assets.code_version import code_version
-from assets.contracts import LABEL_KNOWN_AT, PARTITION_KEY, PREDICTION_TIME, UseCase
-from assets.logic.splits import RowCounts, SplitError, TrainingManifest, Windows, count_rows, split_days
-from assets.stages.common import asset_facts, asset_key, table_name
+from assets.contracts import LABEL_KNOWN_AT, Task, UseCase
+from assets.logic.splits import (
+    RowCounts,
+    SplitError,
+    TrainingManifest,
+    Windows,
+    count_rows,
+    known_classes,
+    split_days,
+)
+from assets.stages.common import asset_facts, asset_key, day_of, table_name
 from assets.stages.features import features_code_version
 from assets.trainers.base import Rows, TrainingData
 from resources.lake import Lake
+
+DAY = "day"
 
 
 def build_training_set(use_case: UseCase) -> dg.AssetsDefinition:
@@ -30,10 +41,17 @@ def build_training_set(use_case: UseCase) -> dg.AssetsDefinition:
         deps=[dg.AssetDep(asset_key(use_case, "features"), partition_mapping=dg.AllPartitionMapping())],
         **asset_facts(use_case, "training_set", "json"),
         description="Exact table versions, the days of training, validation and test, row counts and the seed.",
-        code_version=code_version(__name__, "assets.logic.splits", values=(use_case.split, use_case.seed)),
+        code_version=code_version(
+            __name__, "assets.logic.splits", values=(use_case.split, use_case.seed, use_case.task)
+        ),
         check_specs=[
             dg.AssetCheckSpec("windows_do_not_overlap", asset=key, blocking=True),
-            dg.AssetCheckSpec("every_window_has_labelled_rows_of_both_classes", asset=key, blocking=True),
+            dg.AssetCheckSpec(
+                "every_window_has_labels_to_tell_apart",
+                asset=key,
+                blocking=True,
+                description="Training, validation and test each hold rows with labels, and not all of them equal.",
+            ),
         ],
     )
     def training_set(context: dg.AssetExecutionContext, lake: Lake) -> Iterator[dg.MaterializeResult[TrainingManifest]]:
@@ -65,17 +83,22 @@ def make_manifest(use_case: UseCase, lake: Lake) -> TrainingManifest:
         SplitError: If too few days are known.
     """
     features = table_name(use_case, "features")
-    windows = split_days(lake.partitions(features), use_case.split)
     names = ["features", *(f"cleaned_{t.name}" for t in use_case.tables)]
     versions = {name: lake.version(table_name(use_case, name)) for name in names}
-    labels = lake.scan(features, version=versions["features"]).select(PARTITION_KEY, use_case.target.name).collect()
+    if versions["features"] is None:
+        raise SplitError("no features have been made yet; materialise features first")
+    target = use_case.target.name
+    rows = lake.scan(features, version=versions["features"]).select(day_of(use_case).alias(DAY), target).collect()
+    windows = split_days(rows.filter(pl.col(target).is_not_null())[DAY].unique().to_list(), use_case.split)
+    in_training = rows.filter(windows.train.contains(pl.col(DAY)))[target]
     return TrainingManifest(
         use_case=use_case.name,
         tables={name: number for name, number in versions.items() if number is not None},
         windows=windows,
-        rows=count_rows(labels, windows, day=PARTITION_KEY, target=use_case.target.name),
+        rows=count_rows(rows, windows, day=DAY, target=target, binary=use_case.task == "binary"),
         features=tuple(use_case.feature_names),
-        target=use_case.target.name,
+        target=target,
+        classes=known_classes(in_training) if use_case.task == "multiclass" else (),
         seed=use_case.seed,
         code_version=features_code_version(use_case),
         created_at=datetime.now(UTC),
@@ -92,8 +115,8 @@ def labelled_rows(use_case: UseCase, lake: Lake, manifest: TrainingManifest, win
     """
     days = manifest.windows.named()[window]
     rows = lake.scan(table_name(use_case, "features"), version=manifest.tables["features"])
-    wanted = days.contains(pl.col(PARTITION_KEY)) & pl.col(use_case.target.name).is_not_null()
-    found = rows.filter(wanted).collect().sort(PARTITION_KEY, PREDICTION_TIME, *use_case.entity)
+    wanted = days.contains(day_of(use_case)) & pl.col(use_case.target.name).is_not_null()
+    found = rows.filter(wanted).collect().sort(day_of(use_case), *use_case.row_order, maintain_order=True)
     expected = manifest.rows[window].labelled
     if len(found) != expected:
         raise dg.Failure(
@@ -104,13 +127,23 @@ def labelled_rows(use_case: UseCase, lake: Lake, manifest: TrainingManifest, win
     return found
 
 
-def as_rows(use_case: UseCase, rows: pl.DataFrame) -> Rows:
-    """Feature rows as the model families take them."""
+def as_rows(use_case: UseCase, rows: pl.DataFrame, classes: Sequence[str] = ()) -> Rows:
+    """Feature rows as the model families take them; `classes` are those of the manifest, for a multiclass task."""
     return Rows(
         features=rows.select(use_case.feature_names),
-        label=rows[use_case.target.name].to_numpy().astype(np.int8),
-        day=rows[PARTITION_KEY].str.to_date().to_numpy().astype("datetime64[D]"),
+        label=encoded_label(use_case.task, rows[use_case.target.name], classes),
+        day=rows.select(day_of(use_case)).to_series().to_numpy().astype("datetime64[D]"),
     )
+
+
+def encoded_label(
+    task: Task, labels: pl.Series, classes: Sequence[str]
+) -> npt.NDArray[np.int8] | npt.NDArray[np.int64] | npt.NDArray[np.float64]:
+    """Labels as numbers, shape (n,): see `Rows.label`."""
+    if task == "multiclass":
+        codes = labels.replace_strict(list(classes), list(range(len(classes))), default=len(classes))
+        return codes.to_numpy().astype(np.int64)
+    return labels.to_numpy().astype(np.int8) if task == "binary" else labels.to_numpy().astype(np.float64)
 
 
 def training_data(use_case: UseCase, lake: Lake, manifest: TrainingManifest) -> TrainingData:
@@ -120,24 +153,23 @@ def training_data(use_case: UseCase, lake: Lake, manifest: TrainingManifest) -> 
     known = pl.col(LABEL_KNOWN_AT) < local.dt.convert_time_zone("UTC")
     parts = {name: labelled_rows(use_case, lake, manifest, name).filter(known) for name in ("train", "validation")}
     return TrainingData(
+        task=use_case.task,
+        classes=manifest.classes,
         features=use_case.features,
-        train=as_rows(use_case, parts["train"]),
-        validation=as_rows(use_case, parts["validation"]),
+        train=as_rows(use_case, parts["train"], manifest.classes),
+        validation=as_rows(use_case, parts["validation"], manifest.classes),
         seed=manifest.seed,
     )
 
 
 def _check_results(manifest: TrainingManifest) -> Iterator[dg.AssetCheckResult]:
     yield dg.AssetCheckResult(check_name="windows_do_not_overlap", passed=_in_order(manifest.windows))
-    short = [
-        name
-        for name, rows in manifest.rows.items()
-        if not rows.labelled or (rows.positives is not None and rows.positives in (0, rows.labelled))
-    ]
+    short = {name: rows for name, rows in manifest.rows.items() if rows.distinct < 2}
+    told = [f"{name} ({'all labels equal' if rows.labelled else 'no labels'})" for name, rows in short.items()]
     yield dg.AssetCheckResult(
-        check_name="every_window_has_labelled_rows_of_both_classes",
+        check_name="every_window_has_labels_to_tell_apart",
         passed=not short,
-        description=f"One class or no labels in: {', '.join(short)}. Deliver more days." if short else None,
+        description=f"Nothing to learn from in: {', '.join(told)}. Deliver more days." if short else None,
         metadata={name: _counted(rows) for name, rows in manifest.rows.items()},
     )
 

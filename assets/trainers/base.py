@@ -14,9 +14,12 @@ import numpy.typing as npt
 import polars as pl
 
 from assets.contracts import Feature
+from assets.policies import INTERVAL, OTHER, Task
 
 if TYPE_CHECKING:
     import optuna
+
+__all__ = ["INTERVAL", "OTHER", "Fit", "Model", "Parameters", "Progress", "Rows", "Trainer", "TrainingData"]
 
 Parameters: TypeAlias = Mapping[str, float | int | str]
 Progress: TypeAlias = Callable[[str], None]
@@ -28,19 +31,27 @@ class Rows:
 
     Attributes:
         features: The declared features only, shape (n, n_features), declared order.
-        label: 0 or 1, shape (n,), int8.
+        label: Shape (n,). Binary: 0 or 1, int8. Multiclass: position in `TrainingData.classes`, int64; one more than
+            the last position is a class that is not among them. Regression and count: float64.
         day: Partition key of each row, shape (n,), `datetime64[D]`, ascending.
     """
 
     features: pl.DataFrame
-    label: npt.NDArray[np.int8]
+    label: npt.NDArray[np.int8] | npt.NDArray[np.int64] | npt.NDArray[np.float64]
     day: npt.NDArray[np.datetime64]
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingData:
-    """What a family may look at: the training window, and the validation window after it. Never the test window."""
+    """What a family may look at: the training window, and the validation window after it. Never the test window.
 
+    Attributes:
+        classes: Of a multiclass task, those with rows enough to be told apart, in alphabetical order; all others are
+            one class more, `OTHER`.
+    """
+
+    task: Task = "binary"
+    classes: tuple[str, ...] = ()
     features: tuple[Feature, ...]
     train: Rows
     validation: Rows
@@ -48,12 +59,22 @@ class TrainingData:
 
 
 class Model(Protocol):
-    """A fitted model with everything that was fitted: encoders, scalers, calibrator."""
+    """A fitted model with everything that was fitted: encoders, scalers, calibrator.
+
+    Attributes:
+        outputs: What `predict` gives, by column. Binary: `probability`. Multiclass: the classes it knows, then `OTHER`.
+            Regression and count: `prediction`, `lower`, `upper`.
+    """
 
     family: str
+    outputs: tuple[str, ...]
 
     def predict(self, features: pl.DataFrame) -> npt.NDArray[np.float64]:
-        """Calibrated probability of the positive class, shape (n,), in (0, 1).
+        """Shape (n,) for one output, else (n, outputs).
+
+        Binary: calibrated probability of label 1, in (0, 1). Multiclass: calibrated probabilities, each above 0, rows
+        adding up to 1. Regression and count: the median (count: the mean) and the ends of the interval that holds
+        `INTERVAL` of the labels, lower <= prediction <= upper; none below 0 for a count.
 
         Args:
             features: At least the features it was trained on, any order, shape (n, >= n_features). Nulls and categories
@@ -65,7 +86,11 @@ class Model(Protocol):
         ...
 
     def explain(self, features: pl.DataFrame) -> npt.NDArray[np.float64]:
-        """Contribution of each feature to each prediction in log odds before calibration, shape (n, n_features)."""
+        """Contribution of each feature to each prediction before calibration, shape (n, n_features).
+
+        In log odds for a binary task, in the logarithm of the most likely class's probability against the others for a
+        multiclass task, in the target's unit for a regression, in the logarithm of the mean for a count.
+        """
         ...
 
     def save(self, folder: Path) -> None:
@@ -79,9 +104,10 @@ class Fit:
 
     Attributes:
         parameters: Every parameter that was used, the searched ones included.
-        metrics: Plain numbers worth keeping, such as `validation_log_loss`, `best_iteration`, `fit_seconds`.
-        curves: Learning curves by name, one value per iteration or epoch.
-        trials: The search, one mapping per trial with its parameters and `log_loss`.
+        metrics: Plain numbers worth keeping, such as `validation_<loss>`, `best_iteration`, `fit_seconds`; `<loss>` is
+            the deciding loss of the task: `log_loss`, `mae` or `poisson_deviance`.
+        curves: Learning curves by name, `train_<loss>` and `validation_<loss>`, one value per iteration or epoch.
+        trials: The search, one mapping per trial with its parameters and its `<loss>`.
     """
 
     model: Model
@@ -92,13 +118,21 @@ class Fit:
 
 
 class Trainer(Protocol):
-    """One model family."""
+    """One model family.
+
+    Attributes:
+        defaults: All its parameters, as for large tables of a binary task; empty if there is nothing to search.
+    """
 
     family: str
     defaults: Parameters
 
-    def suggest(self, trial: "optuna.Trial") -> Parameters:
-        """Parameters to try, drawn by the search."""
+    def defaults_for(self, data: TrainingData) -> Parameters:
+        """The parameters that suit the task and the number of training rows; those of `defaults`, other values."""
+        ...
+
+    def suggest(self, trial: "optuna.Trial", data: TrainingData) -> Parameters:
+        """Parameters to try, drawn by the search; the range holds what `defaults_for` the same data says."""
         ...
 
     def fit(self, data: TrainingData, parameters: Parameters, progress: Progress) -> Fit:

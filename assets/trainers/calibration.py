@@ -1,14 +1,19 @@
-"""Platt scaling: makes a score mean what it says, without changing any ranking.
+"""Calibration: what every calibrator offers, and Platt scaling, which makes a score of two classes mean what it says.
 
-Belongs here: the two-parameter map from log odds to probability, and its fit.
+Belongs here: the interface, and the two-parameter map from log odds to probability with its fit. Several classes are in
+`temperature.py`, quantities and counts in `intervals.py`.
 Does not belong here: which rows it is fitted on; that is `fitted.finish` (the validation window, never the test).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+
+Floats: TypeAlias = npt.NDArray[np.float64]
+Labels: TypeAlias = npt.NDArray[np.int8] | npt.NDArray[np.int64] | npt.NDArray[np.float64]
 
 SMALLEST_SLOPE: Final = 1e-3
 """A model that ranks backwards on the validation window would get a negative slope, which would turn its ranking
@@ -16,6 +21,35 @@ round on the strength of one month. It gets this slope instead: nearly the base 
 _STEPS: Final = 100
 _RIDGE: Final = 1e-12
 """Keeps the 2 x 2 Newton system solvable when all log odds are equal."""
+
+
+class Calibrator(Protocol):
+    """The step from raw scores, shape (n, width), to what the model answers. Values only, kept in `model.json`."""
+
+    @property
+    def width(self) -> int:
+        """Raw scores per row."""
+        ...
+
+    def fitted(self, raw: Floats, label: Labels) -> "Calibrator":
+        """The same, fitted on rows the model was not fitted on.
+
+        Raises:
+            ValueError: If there are no rows, or a score is not finite.
+        """
+        ...
+
+    def answer(self, raw: Floats) -> Floats:
+        """See `base.Model.predict`: shape (n,) for one output, else (n, outputs)."""
+        ...
+
+    def loss(self, raw: Floats, label: Labels) -> float:
+        """Mean of the task's deciding loss of the answers."""
+        ...
+
+    def facts(self) -> Mapping[str, float]:
+        """What was fitted, as metrics of the fit."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +63,27 @@ class Platt:
 
     slope: float = 1.0
     intercept: float = 0.0
+
+    @property
+    def width(self) -> int:
+        """One score per row: log odds."""
+        return 1
+
+    def fitted(self, raw: Floats, label: Labels) -> "Platt":
+        """See `fit`; `raw` has shape (n, 1)."""
+        return Platt.fit(raw[:, 0], label.astype(np.int8))
+
+    def answer(self, raw: Floats) -> Floats:
+        """Calibrated probabilities, shape (n,)."""
+        return self.probability(raw[:, 0])
+
+    def loss(self, raw: Floats, label: Labels) -> float:
+        """Mean log loss."""
+        return log_loss(self.slope * raw[:, 0] + self.intercept, label.astype(np.int8))
+
+    def facts(self) -> Mapping[str, float]:
+        """Slope and intercept."""
+        return {"calibration_slope": self.slope, "calibration_intercept": self.intercept}
 
     def probability(self, log_odds: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Calibrated probabilities, same shape."""
@@ -45,8 +100,7 @@ class Platt:
         Raises:
             ValueError: If there are no rows, or a score is not finite.
         """
-        if not len(label) or not np.isfinite(log_odds).all():
-            raise ValueError("calibration needs at least one row, and finite scores only")
+        require_scores(log_odds)
         target = smoothed_targets(label)
         slope, intercept = _newton(log_odds, target)
         if slope < SMALLEST_SLOPE:
@@ -54,6 +108,16 @@ class Platt:
             intercept = _newton(np.zeros(1), np.array([target.mean()]))[1] - SMALLEST_SLOPE * float(log_odds.mean())
             slope = SMALLEST_SLOPE
         return cls(slope=slope, intercept=intercept)
+
+
+def require_scores(raw: Floats) -> None:
+    """Refuse to calibrate on nothing, or on scores that are no numbers.
+
+    Raises:
+        ValueError: If there are no rows, or a score is not finite.
+    """
+    if not len(raw) or not np.isfinite(raw).all():
+        raise ValueError("calibration needs at least one row, and finite scores only")
 
 
 def smoothed_targets(label: npt.NDArray[np.int8]) -> npt.NDArray[np.float64]:

@@ -11,13 +11,17 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Final, Self
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from assets.contracts import Feature
 from assets.trainers.base import Fit, Parameters, Progress, Rows, TrainingData
+from assets.trainers.calibration import Floats
+from assets.trainers.catboost_objectives import OBJECTIVES
+from assets.trainers.description import Description, describe, library_versions
 from assets.trainers.encoding import category_texts, names_of, numeric_matrix
-from assets.trainers.fitted import Description, FittedModel, complete, finish, library_versions, require_usable
+from assets.trainers.fitted import FittedModel, complete, finish, lesson_of
+from assets.trainers.scaling import LARGE
+from assets.trainers.tasks import Lesson
 
 if TYPE_CHECKING:
     import catboost
@@ -27,9 +31,6 @@ WEIGHTS_FILE: Final = "model.cbm"
 _ROWS_PER_THREAD: Final = 500
 """Below this a second thread costs more than it saves: handing out work takes as long as the trees of some rows."""
 _PROGRESS_EVERY: Final = 50
-_CURVES: Final = (("train", "learn"), ("validation", "validation"))
-"""Our name and CatBoost's name of each learning curve."""
-
 _DEFAULTS: Final[Parameters] = {
     "iterations": 400,
     "learning_rate": 0.1,
@@ -46,6 +47,8 @@ _DEFAULTS: Final[Parameters] = {
 borders the trees learn to tell the days of the training window apart, and stop early and badly (measured on six months,
 116 features: 65 trees and a validation log loss of .527, against .512 with 8 borders). Combinations of categories took
 half of the time and gained nothing there."""
+_FINER: Final[Parameters] = {"iterations": 1_000, "border_count": 128}
+"""Where rows are few, or a quantity follows a number closely, eight borders hide what there is to learn."""
 
 
 class CatBoostModel(FittedModel):
@@ -55,23 +58,22 @@ class CatBoostModel(FittedModel):
         super().__init__(description)
         self._trees = trees
 
-    @property
-    def reference(self) -> float:
-        """Expected log odds over the training rows, as the trees' leaf weights have it."""
-        return float(self.description.fitted["reference"])
+    def _reference(self) -> Floats:
+        """Expected scores over the training rows, as the trees' leaf weights have it."""
+        return np.atleast_1d(np.asarray(self.description.fitted["reference"], dtype=np.float64))
 
-    def _log_odds(self, features: pl.DataFrame) -> npt.NDArray[np.float64]:
+    def _scores(self, features: pl.DataFrame) -> Floats:
         threads = _threads(features.height)
         scores = self._trees.predict(
             _features(features, self.features), prediction_type="RawFormulaVal", thread_count=threads
         )
-        return np.asarray(scores, dtype=np.float64)
+        return np.asarray(scores, dtype=np.float64).reshape(features.height, self._width)
 
-    def _explain(self, features: pl.DataFrame) -> npt.NDArray[np.float64]:
+    def _explain(self, features: pl.DataFrame, weights: Floats) -> Floats:
         """Exact SHAP values of the trees (Lundberg et al., "Consistent individualized feature attribution", 2018)."""
-        values = _shap_values(self._trees, features, self.features)[:, :-1]
+        values = (_shap_values(self._trees, features, self.features)[:, :, :-1] * weights[:, :, None]).sum(axis=1)
         order = [*names_of(self.features, "numeric"), *names_of(self.features, "categorical")]
-        return values[:, [order.index(f.name) for f in self.features]]
+        return np.asarray(values[:, [order.index(f.name) for f in self.features]], dtype=np.float64)
 
     def save(self, folder: Path) -> None:
         """Write `model.json` and the trees as cbm."""
@@ -88,89 +90,99 @@ class CatBoostModel(FittedModel):
 
 
 class CatBoostTrainer:
-    """Boosts until the log loss of the validation window has not fallen for `early_stopping_rounds` iterations."""
+    """Boosts until the loss of the validation window has not fallen for `early_stopping_rounds` iterations."""
 
     family = "catboost"
     defaults: Parameters = _DEFAULTS
 
-    def suggest(self, trial: "optuna.Trial") -> Parameters:
+    def defaults_for(self, data: TrainingData) -> Parameters:
+        """Few borders only for classes in large tables; see `_DEFAULTS` and `_FINER`."""
+        return _DEFAULTS if _is_coarse(data) else {**_DEFAULTS, **_FINER}
+
+    def suggest(self, trial: "optuna.Trial", data: TrainingData) -> Parameters:
         """Step, depth, penalty and resolution; the number of trees follows from early stopping."""
+        fewest, most = (4, 24) if _is_coarse(data) else (16, 254)
         return {
             "learning_rate": trial.suggest_float("learning_rate", 0.06, 0.15, log=True),
             "depth": trial.suggest_int("depth", 4, 7),
             "l2_leaf_reg": trial.suggest_float("l2_leaf_reg", 3.0, 50.0, log=True),
-            "border_count": trial.suggest_int("border_count", 4, 24, log=True),
+            "border_count": trial.suggest_int("border_count", fewest, most, log=True),
         }
 
     def fit(self, data: TrainingData, parameters: Parameters, progress: Progress) -> Fit:
         """See `base.Trainer.fit`. The same seed gives the same trees for the same number of threads."""
-        import catboost
-
         started = time.perf_counter()
-        require_usable(data)
-        chosen = complete(self.defaults, parameters, self.family)
-        trees = catboost.CatBoost(
-            {
-                **chosen,
-                "loss_function": "Logloss",
-                "random_seed": data.seed % 2**31,
-                "has_time": True,
-                "thread_count": os.cpu_count() or 1,
-                "allow_writing_files": False,
-                "logging_level": "Silent",
-            }
-        )
-        train, validation = _pool(data.train, data.features), _pool(data.validation, data.features)
-        trees.fit(train, eval_set=validation, use_best_model=True, callbacks=[_Reporter(progress)])
-        curves = trees.get_evals_result()
-        model = CatBoostModel(_description(self.family, data, chosen, trees), trees)
-        progress(f"catboost: {trees.tree_count_} trees kept of {len(curves['learn']['Logloss'])}")
-        return finish(
-            model,
-            data,
-            started=started,
-            metrics={"best_iteration": float(trees.get_best_iteration())},
-            curves={
-                "train_log_loss": curves["learn"]["Logloss"],
-                "validation_log_loss": curves["validation"]["Logloss"],
-            },
-        )
+        lesson = lesson_of(data)
+        chosen = complete(self.defaults_for(data), parameters, self.family)
+        trees = _fitted_trees(lesson, chosen, progress)
+        curves = learning_curves(trees, lesson.data)
+        reference = _shap_values(trees, data.train.features.head(1), data.features)[0, :, -1]
+        # The expected value does not depend on the rows explained, so one row is enough to read it.
+        fitted = {"reference": reference.tolist()}
+        model = CatBoostModel(describe(self.family, lesson, chosen, library_versions("catboost"), fitted), trees)
+        progress(f"catboost: {trees.tree_count_} trees kept of {len(curves['train'])}")
+        metrics = {"best_iteration": float(trees.get_best_iteration())}
+        return finish(model, lesson, started=started, metrics=metrics, curves=curves)
+
+
+def _is_coarse(data: TrainingData) -> bool:
+    return data.task == "binary" and len(data.train.label) >= LARGE
+
+
+def _fitted_trees(lesson: Lesson, chosen: Parameters, progress: Progress) -> "catboost.CatBoost":
+    import catboost
+
+    data, objective = lesson.data, OBJECTIVES[lesson.data.task]
+    trees = catboost.CatBoost(
+        {
+            **chosen,
+            "loss_function": objective.loss,
+            **({} if objective.judge == objective.loss else {"eval_metric": objective.judge}),
+            "random_seed": data.seed % 2**31,
+            "has_time": True,
+            "thread_count": os.cpu_count() or 1,
+            "allow_writing_files": False,
+            "logging_level": "Silent",
+        }
+    )
+    train, validation = _pool(data.train, data), _pool(data.validation, data)
+    try:
+        trees.fit(train, eval_set=validation, use_best_model=True, callbacks=[_Reporter(objective.judge, progress)])
+    except catboost.CatBoostError as error:
+        raise ValueError(f"catboost cannot learn from these {len(data.train.label)} training rows: {error}") from error
+    return trees
+
+
+def learning_curves(trees: "catboost.CatBoost", data: TrainingData) -> dict[str, list[float]]:
+    """The deciding loss of the task after each iteration, by window, on the labels learnt."""
+    curves, objective = trees.get_evals_result(), OBJECTIVES[data.task]
+    windows = (("train", "learn", data.train), ("validation", "validation", data.validation))
+    return {
+        ours: [objective.deciding(value, rows.label) for value in curves[theirs][objective.judge]]
+        for ours, theirs, rows in windows
+    }
 
 
 class _Reporter:
     """CatBoost calls this after each iteration; False would stop the training."""
 
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
+    def __init__(self, judge: str, progress: Progress) -> None:
+        self._judge, self._progress = judge, progress
 
     def after_iteration(self, info: SimpleNamespace) -> bool:
         if info.iteration % _PROGRESS_EVERY == 0:
-            loss = info.metrics["validation"]["Logloss"][-1]
-            self._progress(f"catboost: iteration {info.iteration}, validation log loss {loss:.4f}")
+            loss = info.metrics["validation"][self._judge][-1]
+            self._progress(f"catboost: iteration {info.iteration}, validation {self._judge} {loss:.4f}")
         return True
 
 
-def _description(family: str, data: TrainingData, chosen: Parameters, trees: "catboost.CatBoost") -> Description:
-    # The expected value does not depend on the rows explained, so one row is enough to read it.
-    reference = float(_shap_values(trees, data.train.features.head(1), data.features)[0, -1])
-    return Description(
-        family=family,
-        features=data.features,
-        parameters=chosen,
-        libraries=library_versions("catboost"),
-        fitted={"reference": reference},
-    )
-
-
-def _shap_values(
-    trees: "catboost.CatBoost", frame: pl.DataFrame, features: tuple[Feature, ...]
-) -> npt.NDArray[np.float64]:
-    """Shape (n, n_features + 1): numeric features, categories, expected value."""
+def _shap_values(trees: "catboost.CatBoost", frame: pl.DataFrame, features: tuple[Feature, ...]) -> Floats:
+    """Shape (n, width, n_features + 1): numeric features, categories, expected value."""
     import catboost
 
     pool = catboost.Pool(_features(frame, features))
     values = trees.get_feature_importance(pool, type="ShapValues", thread_count=_threads(frame.height))
-    return np.asarray(values, dtype=np.float64)
+    return np.asarray(values, dtype=np.float64).reshape(frame.height, -1, len(features) + 1)
 
 
 def _features(frame: pl.DataFrame, features: tuple[Feature, ...]) -> "catboost.FeaturesData":
@@ -189,10 +201,13 @@ def _features(frame: pl.DataFrame, features: tuple[Feature, ...]) -> "catboost.F
     )
 
 
-def _pool(rows: Rows, features: tuple[Feature, ...]) -> "catboost.Pool":
+def _pool(rows: Rows, data: TrainingData) -> "catboost.Pool":
     import catboost
 
-    return catboost.Pool(_features(rows.features, features), label=rows.label.astype(np.int64))
+    is_class = data.task in ("binary", "multiclass")
+    return catboost.Pool(
+        _features(rows.features, data.features), label=rows.label.astype(np.int64 if is_class else np.float64)
+    )
 
 
 def _threads(rows: int) -> int:

@@ -1,34 +1,31 @@
-"""The model families by name. A family's libraries load only when it is asked for."""
+"""The model families' code by name. A family's libraries load only when it is asked for."""
 
 import importlib
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from types import ModuleType
 
 from assets.trainers.base import Model, Trainer
-from assets.trainers.fitted import Description
+from assets.trainers.description import Description
+from assets.trainers.names import (
+    FAMILIES,
+    Family,
+    check_family,
+    described,
+    family_modules,
+    family_name,
+    is_function,
+)
 
-
-@dataclass(frozen=True, kw_only=True)
-class Family:
-    """How a family is shown.
-
-    Attributes:
-        title: What a person calls it.
-        kind: Its library, as the Dagster UI knows it.
-    """
-
-    title: str
-    kind: str
-
-
-FAMILIES: Final[Mapping[str, Family]] = {
-    "logistic_regression": Family(title="logistic regression", kind="scikitlearn"),
-    "catboost": Family(title="CatBoost", kind="catboost"),
-    "neural_network": Family(title="neural network", kind="pytorch"),
-}
-"""Each has a module of its name beside this one, with a `TRAINER` and a `MODEL`."""
+__all__ = [
+    "FAMILIES",
+    "Family",
+    "check_family",
+    "described",
+    "family_modules",
+    "family_name",
+    "load_model",
+    "trainer",
+]
 
 
 def trainer(family: str) -> Trainer:
@@ -37,7 +34,8 @@ def trainer(family: str) -> Trainer:
     Raises:
         ValueError: If there is no such family.
     """
-    made: Trainer = importlib.import_module(_module(family)).TRAINER
+    module = _module(family)
+    made: Trainer = module.trainer_of(family) if is_function(family) else module.TRAINER
     return made
 
 
@@ -48,12 +46,10 @@ def load_model(folder: Path) -> Model:
         FileNotFoundError: If the folder holds no saved model.
         ValueError: If it names a family that this code does not have.
     """
-    family = Description.read(folder).family
-    loaded: Model = importlib.import_module(_module(family)).MODEL.load(folder)
+    loaded: Model = _module(Description.read(folder).family).MODEL.load(folder)
     return loaded
 
 
-def _module(family: str) -> str:
-    if family not in FAMILIES:
-        raise ValueError(f"there is no model family {family!r}; known are {list(FAMILIES)}")
-    return f"assets.trainers.{family}"
+def _module(family: str) -> ModuleType:
+    described(family)
+    return importlib.import_module(family_modules(family)[0])

@@ -16,15 +16,15 @@ import polars as pl
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
 from assets.contracts import Feature
+from assets.trainers.description import Description
 from assets.trainers.families import load_model
-from assets.trainers.fitted import Description
 
 MODEL_ARTIFACT = "model"
 """Name of the artifact that holds the folder `base.Model.save` wrote. The same as in `mlflow_signature`."""
 
 
 class TabularModel(PythonModel):
-    """Answers calibrated probabilities of the positive class, shape (n,)."""
+    """Answers what the model answers: shape (n,) for one output, else a frame with one column per output."""
 
     def load_context(self, context: PythonModelContext) -> None:
         """Load the saved folder. MLflow requires the argument to be called `context`."""
@@ -37,10 +37,11 @@ class TabularModel(PythonModel):
         context: PythonModelContext,  # noqa: ARG002 (MLflow passes it by name)
         model_input: pd.DataFrame,
         params: dict[str, Any] | None = None,  # noqa: ARG002 (MLflow passes it by name)
-    ) -> npt.NDArray[np.float64]:
+    ) -> npt.NDArray[np.float64] | pd.DataFrame:
         """Predict from a pandas frame with the declared features: numbers as float64, categories as str or None."""
         columns = {f.name: _series(model_input[f.name], f) for f in self._features if f.name in model_input.columns}
-        return self._model.predict(pl.DataFrame(columns))
+        answers = self._model.predict(pl.DataFrame(columns))
+        return answers if answers.ndim == 1 else pd.DataFrame(answers, columns=list(self._model.outputs))
 
 
 def _series(values: "pd.Series[Any]", feature: Feature) -> pl.Series:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from assets.contracts import Feature
+from assets.trainers.description import Description
 from assets.trainers.encoding import category_texts, check_features, names_of, numeric_matrix
-from assets.trainers.fitted import Description
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,17 +24,20 @@ MODEL_ARTIFACT: Final = "model"
 """The key in `artifacts` under which the saved folder goes."""
 
 
-def signature_of(features: Sequence[Feature]) -> "ModelSignature":
+def signature_of(features: Sequence[Feature], outputs: Sequence[str] = ("probability",)) -> "ModelSignature":
     """Numbers as double, since an integer column could not hold a missing value, categories as string; all required.
 
-    The output is the probability, one double per row.
+    One output is one double per row, several are columns by their name (`base.Model.outputs`).
     """
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, DataType, Schema, TensorSpec
 
     kinds = {"numeric": DataType.double, "categorical": DataType.string}
     columns: list[ColSpec | TensorSpec] = [ColSpec(kinds[f.kind], f.name) for f in features]
-    return ModelSignature(inputs=Schema(columns), outputs=Schema([ColSpec(DataType.double)]))
+    answers: list[ColSpec | TensorSpec] = [ColSpec(DataType.double, name) for name in outputs]
+    if len(answers) == 1:
+        answers = [ColSpec(DataType.double)]
+    return ModelSignature(inputs=Schema(columns), outputs=Schema(answers))
 
 
 def to_mlflow(frame: pl.DataFrame, features: Sequence[Feature]) -> "pd.DataFrame":

@@ -21,6 +21,7 @@ import psutil
 from infra.bench.children import MB, ROOT, BenchError, Measured, Span, measured, watched
 from infra.bench.report import Figure, StageFigure
 from resources import processes
+from resources.serving.ports import process_name
 
 Echo = Callable[[str], None]
 
@@ -34,7 +35,7 @@ seconds = time.perf_counter() - begin
 import psutil
 print(seconds, psutil.Process().memory_info().rss)
 """
-ENDPOINT: Final = "endpoint"
+ENDPOINT: Final = process_name("flight_delays")
 JOBS: Final = {"ingest_seconds": "ingest", "train_seconds": "train"}
 THEIRS: Final = ("THROUGHLINE_", "DAGSTER_HOME", "MLFLOW_TRACKING_URI", "AWS_ENDPOINT_URL")
 """Variables that would lead a measured process to somebody's state."""

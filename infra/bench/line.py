@@ -11,9 +11,9 @@ import dagster as dg
 import typer
 
 from infra.bench.children import Span, spent, tell
-from infra.bench.subject import DEFAULT, SUBJECTS, Subject, work_done
+from infra.bench.subject import SUBJECTS, Subject, work_done
 from pipelines.assembly import build_definitions
-from pipelines.line import Line, run_line
+from pipelines.line import Line
 from pipelines.services import prepare_environment
 from resources.settings import Settings
 
@@ -29,7 +29,7 @@ def main(started: str, result: str, subject: str) -> None:
     settings = Settings()
     prepare_environment(settings)
     settings.dagster_home.mkdir(parents=True, exist_ok=True)
-    _run(SUBJECTS[subject], settings)
+    _run(SUBJECTS[subject])
     took = spent(float(started))
     with dg.DagsterInstance.get() as instance:
         runs = instance.get_run_records(ascending=True)
@@ -40,10 +40,7 @@ def main(started: str, result: str, subject: str) -> None:
     tell(Path(result), took, stages=stages, jobs=jobs, facts=facts)
 
 
-def _run(subject: Subject, settings: Settings) -> None:
-    if subject is DEFAULT:
-        run_line(settings, typer.echo)
-        return
+def _run(subject: Subject) -> None:
     with dg.DagsterInstance.get() as instance:
         defs = build_definitions(subject.use_case)
         Line(use_case=subject.use_case, defs=defs, instance=instance, echo=typer.echo).run()

@@ -26,7 +26,7 @@ from assets.policies import TrainerSpec
 from assets.stages import champion
 from assets.stages.candidates import make_candidate
 from assets.stages.cleaned import clean_table
-from assets.stages.common import days_before, table_name
+from assets.stages.common import table_name
 from assets.stages.contest import Contest, Verdict
 from assets.stages.endpoint import go_live
 from assets.stages.evaluation_report import publish
@@ -116,7 +116,7 @@ class Script:
         """Batch scores of the last days."""
         with self._stage("predictions"):
             known = sorted(self.lake.partitions(self._name("features")))
-            first = days_before(known[-1], self.use_case.split.test // timedelta(days=1) - 1)
+            first = self.use_case.partitions.before(known[-1], self.use_case.split.test // timedelta(days=1) - 1)
             due = [day for day in known if day >= first]
             winner = self.registry.champion(self.use_case.name)
             if winner is None:

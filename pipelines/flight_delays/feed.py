@@ -1,21 +1,23 @@
 """Plays the outside world: publishes the flights of 2013 in the landing zone as airline and weather service would.
 
 Belongs here: which file appears for which day, and its bytes. Does not belong here: anything the line does with them.
-The line never imports this module; with a real feed it is not needed.
+The stages never see this module; with a real feed it is not needed.
 """
 
-import gzip
 import hashlib
 import importlib.metadata
+import time
 import zipfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Final
 
 import polars as pl
 
+from pipelines.flight_delays.bts import deliver_months, monthly_files
+from pipelines.flight_delays.landed import DATE, Progress, Published, by_day, flights_file, in_order, put
+from pipelines.flight_delays.use_case import FLIGHT_DELAYS
 from resources.errors import ThroughlineError
 from resources.objects import ObjectStore
 
@@ -30,27 +32,48 @@ SHA256: Final = {
 """First 12 hex digits of each file of release 0.0.3: other data would silently change every score."""
 WHOLE_FILES: Final = {"planes/planes.csv": "planes.csv", "airports/airports.csv": "airports.csv"}
 ORIGIN_ZONE: Final = "America/New_York"
-COMPRESSION: Final = 6
-
-Progress = Callable[[int, int, str], None]
-"""Told after each file: files dealt with so far, files in all, and the path of this one."""
+UNTIL: Final = date(2013, 8, 31)
+"""Last day that is published by default: the last four months of the year stay for later arrivals."""
+TOLD_EVERY: Final = 50
+"""Files between two words about progress."""
 
 
 class FeedError(ThroughlineError):
     """The feed cannot be published; the message says what is missing or different and what to do."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Published:
-    """What became of the landing zone.
+def deliver(landing: ObjectStore, echo: Callable[[str], None]) -> None:
+    """Before each line (`pipelines/catalogue.py`): BTS files under `bts/` of the landing zone become daily files.
 
-    Attributes:
-        written: Paths that are new or whose content changed.
-        unchanged: Paths that already held exactly these bytes; they were not touched.
+    The registers are laid beside them if they are not there: BTS has none.
+
+    Raises:
+        BtsError: If a monthly file is not usable.
+        StoreError: If the landing zone cannot be read or written.
     """
+    if not monthly_files(landing):
+        return
+    for path, name in WHOLE_FILES.items():
+        if not landing.exists(path):
+            landing.write(path, _package_file(name))
+    deliver_months(landing, echo, FLIGHT_DELAYS.partitions)
 
-    written: tuple[str, ...]
-    unchanged: tuple[str, ...]
+
+def publish_default(landing: ObjectStore, echo: Callable[[str], None], until: date | None = None) -> None:
+    """What the command line publishes (`pipelines/catalogue.py`): everything up to `until`, or to `UNTIL`.
+
+    Raises:
+        FeedError, StoreError: As for `publish`.
+    """
+    began, last = time.monotonic(), until or UNTIL
+    echo(f"Publishing the feed up to {last} in {landing.root}")
+
+    def progress(done: int, total: int, path: str) -> None:
+        if done % TOLD_EVERY == 0 or done == total:
+            echo(f"  {done} of {total} files, {time.monotonic() - began:.1f} s, {path}")
+
+    published = publish(landing, last, progress=progress)
+    echo(f"{len(published.written)} files written, {len(published.unchanged)} were there already")
 
 
 def publish(
@@ -78,57 +101,38 @@ def publish(
         raise FeedError(
             f"no flights from {since or 'the beginning'} to {until}: {PACKAGE} holds 2013-01-01 to 2013-12-31"
         )
-    days = flights["date"].n_unique() + weather["date"].n_unique()
+    days = flights[DATE].n_unique() + weather[DATE].n_unique()
     total = days + len(WHOLE_FILES)
-    sizes = {stored.path: stored.size for stored in landing.list("")}
-    written, unchanged = [], []
-    for done, (path, data) in enumerate(_files(flights, weather), start=1):
-        if sizes.get(path) == len(data) and landing.read(path) == data:
-            unchanged.append(path)
-        else:
-            landing.write(path, data)
-            written.append(path)
-        if progress is not None:
-            progress(done, total, path)
-    return Published(written=tuple(written), unchanged=tuple(unchanged))
+    return put(landing, _files(flights, weather), total, progress)
 
 
 def _files(flights: pl.DataFrame, weather: pl.DataFrame) -> Iterator[tuple[str, bytes]]:
     """Path and content of every file. The registers come first, as a day can only be read with them in place."""
     for path, name in WHOLE_FILES.items():
         yield path, _package_file(name)
-    for day, rows in _by_day(weather):
+    for day, rows in by_day(weather):
         yield f"weather/weather_{day}.csv", rows.write_csv().encode()
-    for day, rows in _by_day(flights):
-        # No name and no time in the gzip header: the same rows give the same bytes on any day.
-        yield f"flights/flights_{day}.csv.gz", gzip.compress(rows.write_csv().encode(), COMPRESSION, mtime=0)
+    for day, rows in by_day(flights):
+        yield flights_file(day, rows)
 
 
 def _flights(since: date, until: date) -> pl.DataFrame:
-    """Flights as text, `NA` and all, by local service date and schedule; shape (n, 19 + `date`)."""
+    """Flights as text, `NA` and all, by local service date and schedule; shape (n, 19 + `DATE`)."""
     path = _package_path("flights.csv.zip")
     _verified("flights.csv.zip", path.read_bytes())
     with zipfile.ZipFile(path) as archive:
         frame = pl.read_csv(archive.read("flights.csv"), infer_schema=False)
     service_date = pl.date(*(pl.col(part).cast(pl.Int32()) for part in ("year", "month", "day")))
-    # The package lists a day by actual departure, cancelled flights last: that order alone gives an AUC of 0.90.
-    departure, number = (pl.col(name).cast(pl.Int32()) for name in ("sched_dep_time", "flight"))
-    published = frame.with_columns(service_date.alias("date")).filter(pl.col("date").is_between(since, until))
-    return published.sort("date", departure, "carrier", number, "origin")
+    return in_order(frame.with_columns(service_date.alias(DATE)).filter(pl.col(DATE).is_between(since, until)))
 
 
 def _weather(since: date, until: date) -> pl.DataFrame:
-    """Observations as text, by local date of `time_hour`, hour and airport; shape (n, 15 + `date`)."""
+    """Observations as text, by local date of `time_hour`, hour and airport; shape (n, 15 + `DATE`)."""
     frame = pl.read_csv(_package_file("weather.csv"), infer_schema=False)
     hour = pl.col("time_hour").str.to_datetime("%Y-%m-%dT%H:%M:%SZ", time_zone="UTC")
     local_date = hour.dt.convert_time_zone(ORIGIN_ZONE).dt.date()
-    published = frame.with_columns(local_date.alias("date")).filter(pl.col("date").is_between(since, until))
-    return published.sort("date", "time_hour", "origin")
-
-
-def _by_day(frame: pl.DataFrame) -> Iterator[tuple[date, pl.DataFrame]]:
-    for rows in frame.partition_by("date", maintain_order=True):
-        yield rows["date"][0], rows.drop("date")
+    published = frame.with_columns(local_date.alias(DATE)).filter(pl.col(DATE).is_between(since, until))
+    return published.sort(DATE, "time_hour", "origin")
 
 
 def _package_file(name: str) -> bytes:

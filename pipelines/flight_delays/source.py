@@ -199,6 +199,7 @@ PLANES: Final = SourceTable(
     rules=PLANE_RULES,
     expectations=PLANE_EXPECTATIONS,
     is_partitioned=False,
+    is_optional=True,  # flights from BTS come without it
 )
 
 AIRPORTS: Final = SourceTable(

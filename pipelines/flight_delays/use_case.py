@@ -46,7 +46,8 @@ FLIGHT_DELAYS = UseCase(
         TrainerSpec(family="catboost"),
         TrainerSpec(family="neural_network"),
     ),
-    promotion=PromotionPolicy(),
+    # Honest models reach .77 two hours ahead; above .80 the future is in the features (DATA.md 1.2 and 1.3).
+    promotion=PromotionPolicy(leakage_ceiling=0.80),
     baseline_by=("carrier", "scheduled_hour"),
     slices=("origin", "carrier", "hour_band"),
 )

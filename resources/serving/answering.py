@@ -16,10 +16,11 @@ import numpy as np
 from fastapi import FastAPI
 from fastapi.concurrency import run_in_threadpool
 
+from resources.serving.answers import Answer, outputs_metadata
 from resources.serving.deployments import Deployments, Failure, Live, Status
 from resources.serving.log import Entry, PredictionLog
 from resources.serving.metrics import Metrics
-from resources.serving.protocol import Answer, iso, tensors_metadata
+from resources.serving.protocol import iso, tensors_metadata
 from resources.serving.rows import Question
 from resources.serving.service import PREDICTION_TIME, ScoringService, names
 from resources.serving.target import StateFolder
@@ -76,7 +77,13 @@ class Answering:
         missing += [n for n in features.columns if n not in missing and features[n].has_nulls()]
         number = live.target.number
         answer = Answer(
-            id=uuid.uuid4().hex, version=number, scores=scores, prediction_times=times, missing_inputs=missing
+            id=uuid.uuid4().hex,
+            version=number,
+            task=self.service.signature.task,
+            outputs=live.scorer.outputs,
+            scores=scores,
+            prediction_times=times,
+            missing_inputs=missing,
         )
         self.metrics.rows.labels(str(number)).inc(len(scores))
         entry = Entry(
@@ -97,8 +104,9 @@ class Answering:
             "name": self.service.use_case,
             "versions": [] if status.live is None else [str(status.live.target.number)],
             "platform": "throughline",
+            "task": signature.task,
             "inputs": tensors_metadata(signature.inputs),
-            "outputs": [{"name": signature.output, "datatype": "FP64", "shape": [-1]}],
+            "outputs": outputs_metadata(signature.task, None if status.live is None else status.live.scorer.outputs),
             "features": tensors_metadata(signature.features),
             **_described(status),
             "server": {

@@ -18,12 +18,11 @@ import polars as pl
 
 from resources import processes
 from resources.errors import EndpointError
+from resources.serving.answers import scores_of
 from resources.serving.calls import Connection, Latency, bodies, timed
+from resources.serving.ports import PORT_VARIABLE, port_of, process_name
 from resources.serving.target import StateFolder, Target
 
-PROCESS: Final = "endpoint"
-"""Name of the server's pid file and log."""
-PORT_VARIABLE: Final = "THROUGHLINE_ENDPOINT_PORT"
 SMOKE_TEST: Final = "smoke_test"
 """What the log says of requests made here: they are no predictions anybody acts on."""
 START_S: Final = 60.0
@@ -46,23 +45,33 @@ class Deployment:
 
 
 class Endpoint(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster's generic has no default
-    """The server process of a use case on this machine, and its state folder.
+    """The server processes of the use cases on this machine, one each, and their state folders.
 
     Attributes:
-        host: Address it listens on; loopback.
-        port: Port it listens on.
+        host: Address they listen on; loopback.
+        port: Port of the first; the others have those after it (`ports.py`).
+        reserved: Ports that other programs are set to use.
         state_root: Folder with one state folder per use case.
-        home: Folder of pid files and logs.
+        home: Folder of pid files, logs and allotted ports.
     """
 
     host: str = "127.0.0.1"
     port: int
+    reserved: list[int] = []  # noqa: RUF012 - pydantic copies it
     state_root: str
     home: str
 
+    def port_of(self, use_case: str) -> int:
+        """The port of a use case, allotted when first asked for."""
+        return port_of(use_case, home=Path(self.home), base=self.port, reserved=self.reserved)
+
+    def root(self, use_case: str) -> str:
+        """Where the server of a use case is: `http://<host>:<port>`; its pages for people are at `/docs`."""
+        return f"http://{self.host}:{self.port_of(use_case)}"
+
     def url(self, use_case: str) -> str:
         """Where a use case is asked: `http://<host>:<port>/v2/models/<use_case>`."""
-        return f"http://{self.host}:{self.port}/v2/models/{use_case}"
+        return f"{self.root(use_case)}/v2/models/{use_case}"
 
     def ensure_running(self, use_case: str, path: str, timeout: float = START_S) -> None:
         """Have the server of this use case run, with today's code; returns once it answers.
@@ -72,17 +81,18 @@ class Endpoint(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster's 
 
         Args:
             use_case: Its name.
-            path: Where it is declared, as `package.module:NAME`.
+            path: Where it is declared: a name of the catalogue, or `package.module:NAME`.
             timeout: Seconds the server may take to start.
 
         Raises:
             EndpointError: If the port is held by anything else, or the server does not come up.
         """
+        name, home = process_name(use_case), Path(self.home)
         if (described := self._described(use_case)) is not None:
             if described["server"]["code_is_current"]:
                 return
-            processes.stop(PROCESS, home=Path(self.home))
-        was_there = processes.status(PROCESS, home=Path(self.home)).is_running
+            processes.stop(name, home=home)
+        was_there = processes.status(name, home=home).is_running
         try:
             self._come_up(use_case, path, timeout)
         except EndpointError:
@@ -131,35 +141,24 @@ class Endpoint(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster's 
         return Deployment(number=number, url=self.url(use_case), seconds=time.monotonic() - began)
 
     def predict(self, use_case: str, rows: pl.DataFrame) -> npt.NDArray[np.float64]:
-        """Scores of the live endpoint, over HTTP, in as many requests as their size needs.
+        """Scores of the live endpoint for `rows` of exactly its inputs or its features, shape (n >= 1, fields).
 
-        Args:
-            use_case: Its name.
-            rows: Exactly its inputs, or exactly its features, shape (n, fields).
+        They go over HTTP, in as many requests as their size needs.
 
         Returns:
-            Shape (n,).
+            Shape (n,) for a binary task, else (n, outputs); see `service.Scorer`.
 
         Raises:
             EndpointError: If a request is refused or fails, with the server's message.
         """
-        scores = []
-        with Connection(self.host, self.port) as connection:
-            for body in bodies(rows, SMOKE_TEST):
-                answer = connection.post(f"/v2/models/{use_case}/infer", body)
-                scores += answer["outputs"][0]["data"]
-        return np.array(scores, dtype=np.float64)
+        with self._connection(use_case) as connection:
+            answers = [connection.post(f"/v2/models/{use_case}/infer", body) for body in bodies(rows, SMOKE_TEST)]
+        return np.concatenate([scores_of(answer["outputs"]) for answer in answers])
 
     def latency(self, use_case: str, rows: pl.DataFrame, calls: int = 200) -> Latency:
-        """Time `calls` one-row requests, after a few that do not count.
-
-        Args:
-            use_case: Its name.
-            rows: What to ask, in turn; inputs or features, shape (n >= 1, fields).
-            calls: How many requests count.
-        """
+        """Time `calls` one-row requests, after a few that do not count; they ask `rows` in turn, as for `predict`."""
         asked = [body for row in range(min(len(rows), calls)) for body in bodies(rows[row], SMOKE_TEST)]
-        with Connection(self.host, self.port) as connection:
+        with self._connection(use_case) as connection:
             return timed(connection, f"/v2/models/{use_case}/infer", asked, calls)
 
     def live_version(self, use_case: str) -> int | None:
@@ -171,16 +170,21 @@ class Endpoint(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster's 
         described = self._described(use_case)
         return None if described is None or described["live"] is None else int(described["live"]["version"])
 
+    def _connection(self, use_case: str) -> Connection:
+        return Connection(self.host, self.port_of(use_case))
+
     def _folder(self, use_case: str) -> StateFolder:
-        if not use_case.isidentifier():
-            raise EndpointError(f"{use_case!r} cannot be the name of a use case")
         return StateFolder(Path(self.state_root) / use_case)
 
     def _come_up(self, use_case: str, path: str, timeout: float) -> None:
-        started = self._start(use_case, path)
-        live = f"http://{self.host}:{self.port}/v2/health/live"
+        started, name = self._start(use_case, path), process_name(use_case)
+        live = f"{self.root(use_case)}/v2/health/live"
+
+        def runs() -> bool:
+            return processes.status(name, home=Path(self.home)).pid == started.pid
+
         try:
-            processes.wait_until_healthy(live, timeout=timeout, is_alive=lambda: self._runs(started.pid))
+            processes.wait_until_healthy(live, timeout=timeout, is_alive=runs)
         except processes.ProcessError as error:
             said = processes.last_line(started.log)
             raise EndpointError(
@@ -188,19 +192,17 @@ class Endpoint(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster's 
             ) from error
 
     def _start(self, use_case: str, path: str) -> processes.ProcessStatus:
+        name, home, port = process_name(use_case), Path(self.home), self.port_of(use_case)
         command = [sys.executable, "-m", "pipelines.serve", "--use-case", path]
-        command += ["--state", str(self._folder(use_case).root), "--host", self.host, "--port", str(self.port)]
+        command += ["--state", str(self._folder(use_case).root), "--host", self.host, "--port", str(port)]
         # One row gains nothing from many threads, and several requests at once would fight for the cores.
         env = {"OMP_NUM_THREADS": "1", "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false"}
-        if (found := processes.status(PROCESS, home=Path(self.home))).is_running and found.port != self.port:
-            processes.stop(PROCESS, home=Path(self.home))  # it answers on the port of an earlier setting
+        if (found := processes.status(name, home=home)).is_running and found.port != port:
+            processes.stop(name, home=home)  # it answers on the port of an earlier setting
         try:
-            return processes.start_detached(command, name=PROCESS, home=Path(self.home), env=env, port=self.port)
+            return processes.start_detached(command, name=name, home=home, env=env, port=port)
         except processes.ProcessError as error:
             raise EndpointError(f"{error}; end that program or set {PORT_VARIABLE} to a free port") from error
-
-    def _runs(self, pid: int | None) -> bool:
-        return processes.status(PROCESS, home=Path(self.home)).pid == pid
 
     def _described(self, use_case: str) -> dict[str, Any] | None:
         """What our server says of itself; None if nothing listens.
@@ -208,16 +210,17 @@ class Endpoint(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster's 
         Raises:
             EndpointError: If what listens is not the server of our state folder.
         """
-        if processes.port_is_free(self.port, self.host):
+        port = self.port_of(use_case)
+        if processes.port_is_free(port, self.host):
             return None
-        taken = f"port {self.port}, which the endpoint needs, is held by"
+        taken = f"port {port}, which the endpoint of {use_case} needs, is held by"
         advice = f"end that program or set {PORT_VARIABLE} to a free port"
-        with Connection(self.host, self.port) as connection:
+        with self._connection(use_case) as connection:
             try:
                 described = connection.get(f"/v2/models/{use_case}")
                 identity, pid = described["server"]["identity"], described["server"]["pid"]
             except (EndpointError, KeyError, TypeError) as error:
-                if processes.port_is_free(self.port, self.host):
+                if processes.port_is_free(port, self.host):
                     return None  # it ended while it was being asked
                 raise EndpointError(f"{taken} another program ({error}); {advice}") from error
         if identity != self._folder(use_case).identity():
@@ -226,7 +229,8 @@ class Endpoint(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster's 
 
     def _require_ours(self, use_case: str) -> dict[str, Any]:
         if (described := self._described(use_case)) is None:
-            raise EndpointError(f"no endpoint runs on {self.host} port {self.port}; materialise the endpoint again")
+            port = self.port_of(use_case)
+            raise EndpointError(f"no endpoint runs on {self.host} port {port}; materialise the endpoint again")
         return described
 
     def _wait_until_live(self, use_case: str, target: Target, timeout: float) -> None:

@@ -18,7 +18,7 @@ from typing import Any, Final
 import orjson
 import polars as pl
 
-from resources.serving.protocol import Answer
+from resources.serving.answers import Answer, logged
 from resources.serving.rows import Question
 
 LOG: Final = logging.getLogger(__name__)
@@ -38,14 +38,14 @@ class Entry:
     latency_s: float
 
     def lines(self) -> bytes:
-        """One JSON object per row, each with a line end."""
+        """One JSON object per row, each with a line end; `score` holds all outputs of the model."""
         question, answer = self.question, self.answer
         inputs = question.rows.to_dicts() if question.kind == "inputs" else None
         rows = self.features.to_dicts()
         return b"".join(
             orjson.dumps(self._shared(row) | {"inputs": inputs and inputs[row], "features": features, "score": score})
             + b"\n"
-            for row, (features, score) in enumerate(zip(rows, answer.scores.tolist(), strict=True))
+            for row, (features, score) in enumerate(zip(rows, logged(answer), strict=True))
         )
 
     def _shared(self, row: int) -> dict[str, Any]:

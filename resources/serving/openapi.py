@@ -1,4 +1,4 @@
-"""What the page at `/docs` says of request bodies, drawn from the fields of the model.
+"""What the page at `/docs` says of request bodies and answers, drawn from the fields and the task of the model.
 
 Belongs here: schemas and examples. Does not belong here: what is accepted; that is `protocol.py` and `rows.py`.
 """
@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 
+from resources.serving.answers import outputs_metadata, prediction_schema
 from resources.serving.protocol import datatype
 from resources.serving.rows import MAX_ROWS
 from resources.serving.service import Field, Signature
@@ -47,8 +48,8 @@ def invocations_body(signature: Signature) -> dict[str, Any]:
     forms = {"dataframe_records": records, "dataframe_split": {"type": "object"}, "inputs": {"type": "object"}}
     schema = {"oneOf": [{"type": "object", "required": [n], "properties": {n: s}} for n, s in forms.items()]}
     example = {"dataframe_records": [{f.name: _example(f) for f in signature.inputs if f.is_required}]}
-    numbers = {"type": "object", "properties": {"predictions": {"type": "array", "items": {"type": "number"}}}}
-    return _body(schema, example, numbers)
+    rows = {"type": "array", "items": prediction_schema(signature.task)}
+    return _body(schema, example, {"type": "object", "properties": {"predictions": rows}})
 
 
 def _body(schema: dict[str, Any], example: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
@@ -74,9 +75,21 @@ def _body(schema: dict[str, Any], example: dict[str, Any], answer: dict[str, Any
 
 
 def _answers(signature: Signature) -> dict[str, Any]:
-    outputs = {"type": "array", "description": f"One tensor `{signature.output}`, FP64."}
+    described = outputs_metadata(signature.task, None)
+    tensor = {
+        "type": "object",
+        "required": ["name", "shape", "datatype", "data"],
+        "properties": {
+            "name": {"type": "string", "enum": [output["name"] for output in described]},
+            "shape": {"type": "array", "items": {"type": "integer"}},
+            "datatype": {"type": "string", "enum": list(dict.fromkeys(output["datatype"] for output in described))},
+            "data": {"type": "array", "items": {}, "description": "Row by row, in one flat list."},
+            "parameters": {"type": "object", "description": "Of probabilities of several classes: `classes`."},
+        },
+    }
     texts = ("model_name", "model_version", "id")
     properties: dict[str, Any] = {name: {"type": "string"} for name in texts}
+    outputs = {"type": "array", "items": tensor}
     return {"type": "object", "properties": {**properties, "parameters": {"type": "object"}, "outputs": outputs}}
 
 

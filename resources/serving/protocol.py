@@ -1,18 +1,18 @@
 """How requests and answers travel: the Open Inference Protocol (version 2) and MLflow's scoring formats.
 
-Belongs here: JSON on the wire. Does not belong here: whether a value suits its field (`rows.py`).
+Belongs here: requests as JSON, and what is around an answer. Does not belong here: whether a value suits its field
+(`rows.py`), and the answer itself (`answers.py`).
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
-import numpy as np
-import numpy.typing as npt
 import orjson
 import polars as pl
 
+from resources.serving.answers import Answer, output_names, tensors
 from resources.serving.rows import Question, RequestError, question, refuse_too_many, refuse_unknown
 from resources.serving.service import Field, Signature
 
@@ -36,25 +36,6 @@ MAX_WORD: Final = 100
 MLFLOW_KEYS: Final = ("dataframe_split", "dataframe_records", "inputs")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Answer:
-    """Scores with everything a caller is told about them.
-
-    Attributes:
-        id: Of this prediction, new for every answer.
-        version: Number of the model version that gave the scores.
-        scores: Shape (n,).
-        prediction_times: The instants as of which history was looked at, one per row (UTC); None for feature rows.
-        missing_inputs: Optional inputs and features that were null in at least one row.
-    """
-
-    id: str
-    version: int
-    scores: npt.NDArray[np.float64]
-    prediction_times: Sequence[datetime] | None
-    missing_inputs: Sequence[str]
-
-
 def datatype(dtype: pl.DataType) -> str:
     """The protocol's name of a type; text and times are `BYTES`."""
     return _OWN.get(dtype, "BYTES")
@@ -71,26 +52,26 @@ def parse_infer(body: bytes, signature: Signature) -> Question:
         raise RequestError(
             f"{unknown[0]!r} is not part of an inference request; allowed: {list(INFER_KEYS)}", field=unknown[0]
         )
-    _check_wanted(request.get("outputs"), signature)
+    wanted = _wanted(request.get("outputs"), signature)
     parameters = request.get("parameters") or {}
     if not isinstance(parameters, dict) or not set(parameters) <= {"purpose"}:
         raise RequestError("'parameters' may only hold 'purpose'", field="parameters")
     request_id, purpose = _word(request, "id"), _word(parameters, "purpose")
-    tensors = request.get("inputs")
-    if not isinstance(tensors, list) or not tensors:
+    sent = request.get("inputs")
+    if not isinstance(sent, list) or not sent:
         raise RequestError(
             "'inputs' must be a list of tensors, each with name, shape, datatype and data", field="inputs"
         )
     fields = (*signature.inputs, *signature.features)
     allowed = {f.name: [t for g in fields if g.name == f.name for t in _allowed(g.dtype)] for f in fields}
     columns: dict[str, list[Any]] = {}
-    for tensor in tensors:
+    for tensor in sent:
         name, data = _tensor(tensor, allowed)
         if name in columns:
             raise RequestError(f"{name!r} stands twice", field=name)
         columns[name] = data
     _same_length(columns)
-    return question(columns, signature, request_id=request_id, purpose=purpose)
+    return replace(question(columns, signature, request_id=request_id, purpose=purpose), outputs=wanted)
 
 
 def parse_invocations(body: bytes, signature: Signature) -> Question:
@@ -107,20 +88,18 @@ def parse_invocations(body: bytes, signature: Signature) -> Question:
     return question(read(request[form]), signature)
 
 
-def infer_answer(answer: Answer, model: str, output: str, request_id: str | None) -> dict[str, Any]:
+def infer_answer(answer: Answer, model: str, asked: Question) -> dict[str, Any]:
     """An inference response. Its `id` is the caller's if there is one; `prediction_id` is always ours."""
     parameters: dict[str, Any] = {"prediction_id": answer.id, "missing_inputs": list(answer.missing_inputs)}
     if answer.prediction_times is not None:
         times = [iso(instant) for instant in answer.prediction_times]
         parameters["prediction_time"] = times[0] if len(times) == 1 else times
-    rows = len(answer.scores)
-    tensor = {"name": output, "shape": [rows], "datatype": "FP64", "data": answer.scores.tolist()}
     return {
         "model_name": model,
         "model_version": str(answer.version),
-        "id": request_id or answer.id,
+        "id": asked.id or answer.id,
         "parameters": parameters,
-        "outputs": [tensor],
+        "outputs": tensors(answer, asked.outputs),
     }
 
 
@@ -165,13 +144,14 @@ def _word(holder: Mapping[str, Any], key: str) -> str | None:
     raise RequestError(f"{key!r} must be text of at most {MAX_WORD} characters", field=key)
 
 
-def _check_wanted(outputs: object, signature: Signature) -> None:
+def _wanted(outputs: object, signature: Signature) -> tuple[str, ...]:
+    """Names of the tensors that are asked for; none means all."""
+    known = output_names(signature.task)
     if outputs is None:
-        return
-    if not isinstance(outputs, list) or any(
-        not isinstance(o, dict) or o.get("name") != signature.output for o in outputs
-    ):
-        raise RequestError(f"'outputs' may only ask for [{{'name': '{signature.output}'}}]", field="outputs")
+        return ()
+    if not isinstance(outputs, list) or any(not isinstance(o, dict) or o.get("name") not in known for o in outputs):
+        raise RequestError(f"'outputs' may only ask for {[{'name': name} for name in known]}", field="outputs")
+    return tuple(output["name"] for output in outputs)
 
 
 def _tensor(tensor: object, allowed: Mapping[str, Sequence[str]]) -> tuple[str, list[Any]]:

@@ -51,12 +51,14 @@ class Question:
         rows: Exactly the input fields or the feature fields, in declared order and type, shape (n >= 1, fields).
         id: What the caller calls this request.
         purpose: Why it is asked, if not for its own sake: the log then tells a smoke test from the real thing.
+        outputs: Names of the tensors to be answered; none means all.
     """
 
     kind: RowKind
     rows: pl.DataFrame
     id: str | None = None
     purpose: str | None = None
+    outputs: tuple[str, ...] = ()
 
 
 def question(

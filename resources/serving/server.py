@@ -13,6 +13,7 @@ from fastapi.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from resources.serving.answering import Answering, NotReadyError
+from resources.serving.answers import predictions
 from resources.serving.metrics import CONTENT_TYPE
 from resources.serving.middleware import Observe, read_json_body
 from resources.serving.openapi import infer_body, invocations_body
@@ -48,11 +49,11 @@ def _add_scoring(app: FastAPI, endpoint: Answering) -> None:
 
     def infer(body: bytes, request_id: str) -> dict[str, Any]:
         question = parse_infer(body, signature)
-        return infer_answer(endpoint.answer(question, request_id), name, signature.output, question.id)
+        return infer_answer(endpoint.answer(question, request_id), name, question)
 
     def invoke(body: bytes, request_id: str) -> dict[str, Any]:
         answer = endpoint.answer(parse_invocations(body, signature), request_id)
-        return {"predictions": answer.scores.tolist()}
+        return {"predictions": predictions(answer)}
 
     async def scored(request: Request, score: Callable[[bytes, str], dict[str, Any]]) -> Response:
         body = await read_json_body(request)

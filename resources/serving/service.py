@@ -7,12 +7,14 @@ process's main assembles that), and how fields travel in a request (`protocol.py
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+Task = Literal["binary", "multiclass", "regression", "count"]
+"""What kind of thing is answered: a probability, one probability per class, a quantity, or a whole number from 0."""
 PREDICTION_TIME = "prediction_time"
 """Column that a service adds to input rows: the UTC instant as of which history is looked at."""
 
@@ -35,11 +37,11 @@ class Field:
 
 @dataclass(frozen=True, kw_only=True)
 class Signature:
-    """What is asked with and what is answered: rows of inputs, or rows of features, to one number in [0, 1] each."""
+    """What is asked with, rows of inputs or rows of features, and what kind of answer each row gets (`answers.py`)."""
 
     inputs: tuple[Field, ...]
     features: tuple[Field, ...]
-    output: str = "probability"
+    task: Task = "binary"
 
     @property
     def optional_inputs(self) -> list[str]:
@@ -48,9 +50,15 @@ class Signature:
 
 
 class Scorer(Protocol):
-    """One loaded model version with the history it looks into. Asked by many threads at once."""
+    """One loaded model version with the history it looks into. Asked by many threads at once.
+
+    Attributes:
+        outputs: What `predict` gives, by column. Binary: `probability`. Multiclass: the classes. Regression and count:
+            `prediction`, `lower`, `upper`.
+    """
 
     family: str
+    outputs: tuple[str, ...]
 
     def features(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Features of input rows.
@@ -64,7 +72,7 @@ class Scorer(Protocol):
         ...
 
     def predict(self, features: pl.DataFrame) -> npt.NDArray[np.float64]:
-        """Scores of feature rows with exactly the feature fields, shape (n,)."""
+        """Scores of feature rows with exactly the feature fields: shape (n,) for one output, else (n, outputs)."""
         ...
 
     def warm_up(self) -> None:

@@ -2,13 +2,14 @@
 
 from dataclasses import FrozenInstanceError, replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, get_args
 
 import polars as pl
 import pytest
 
 from assets.contracts import Column, Expectation, Rule, SourceTable, Target, UseCase
-from assets.policies import DeclarationError, PromotionPolicy, TimeSplit
+from assets.logic.metrics import task_metrics
+from assets.policies import DeclarationError, PromotionPolicy, Task, TimeSplit
 from pipelines.flight_delays.use_case import FLIGHT_DELAYS
 from tests.support.toy_use_case import PARCELS, TOY
 
@@ -99,12 +100,15 @@ def test_a_declaration_cannot_be_changed_once_made(value: UseCase | SourceTable 
         value.name = "other"  # type: ignore[misc,union-attr]
 
 
-def test_every_gate_is_on_by_default() -> None:
-    policy = PromotionPolicy()
-    assert policy.margin > 0
+@pytest.mark.parametrize("task", get_args(Task))
+def test_every_gate_is_on_by_default(task: Task) -> None:
+    policy, limits = PromotionPolicy(), task_metrics(task).limits
+    assert {policy.margin, policy.slice_margin, policy.leakage_ceiling, policy.calibration_limit} == {None}
+    assert limits.margin.over(100.0, 100.0) is not None
+    assert limits.slice_margin.over(100.0, 100.0) is not None
+    assert 0.5 < limits.leakage_ceiling < 1
+    assert 0 < limits.calibration_limit <= 0.1
     assert policy.confidence >= 0.9
-    assert policy.leakage_ceiling < 1
-    assert policy.calibration_limit < 1
     assert policy.minimum_rows >= 1_000
 
 

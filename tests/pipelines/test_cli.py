@@ -1,19 +1,18 @@
 """The command `throughline` as a person types it."""
 
-import json
 import os
 import re
-import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from pipelines.cli import EXAMPLE, MODEL, UNTIL, _request, app
-from pipelines.flight_delays.use_case import FLIGHT_DELAYS
+from pipelines import catalogue, lines
+from pipelines.cli import SHIPPED, app
+from pipelines.flight_delays.feed import UNTIL
+from pipelines.lines import Outcome
 from resources.errors import ThroughlineError
-from resources.settings import Settings
 
 
 def throughline(home: Path, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
@@ -41,9 +40,18 @@ def test_feed_publishes_up_to_the_day_asked_for_and_tells_how_far_it_is(tmp_path
         (["feed", "--until", "2013-02-30"], {}, "2013-02-30"),
         (["feed", "--until", "2012-12-31"], {}, "2012-12-31"),
         (["status"], {"THROUGHLINE_ENDPOINT_PORT": "many"}, "THROUGHLINE_ENDPOINT_PORT"),
-        (["line"], {"THROUGHLINE_LANDING": "{home}/empty"}, "{home}/empty"),
+        (["line", "flight_delays"], {"THROUGHLINE_LANDING": "{home}/empty"}, "{home}/empty"),
+        (["line", "flight_delay"], {}, "there is no use case 'flight_delay'; did you mean 'flight_delays'?"),
+        (["feed", "delays_of_flights"], {}, "there is no use case 'delays_of_flights'"),
     ],
-    ids=["no such day", "a day without data", "a port that is no number", "nothing has landed"],
+    ids=[
+        "no such day",
+        "a day without data",
+        "a port that is no number",
+        "nothing has landed",
+        "no such use case",
+        "no such feed",
+    ],
 )
 def test_an_expected_error_is_one_sentence(
     arguments: list[str], env: dict[str, str], names: str, tmp_path: Path
@@ -76,38 +84,66 @@ def test_a_full_disk_is_one_sentence(
     assert capsys.readouterr().err.startswith("throughline: the disk is full while writing lake/part-0; ")
 
 
-def test_an_interrupted_feed_is_published_again_and_a_finished_one_is_not(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    told: list[str] = []
+def run(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as ended:
+        app([*arguments])
+    return int(ended.value.code or 0)
+
+
+class Lines:
+    """Stands in for the lines, which take minutes: notes what is asked for."""
+
+    def __init__(self, failing: tuple[str, ...] = ()) -> None:
+        self.asked: list[list[str]] = []
+        self.failing = failing
+
+    def __call__(self, _: object, names: list[str], __: object) -> Outcome:
+        self.asked.append(names)
+        failed = {name: "it rains" for name in names if name in self.failing}
+        return Outcome(done=[name for name in names if name not in failed], failed=failed)
+
+
+@pytest.fixture
+def three_use_cases(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
+    """Three names in the workspace, a state folder, and no ports or requests to be shown."""
+    known = ["flight_delays", "zebras", "apes"]
     monkeypatch.setenv("THROUGHLINE_HOME", str(tmp_path))
-    monkeypatch.setattr("pipelines.cli.UNTIL", "2013-01-02")
-    monkeypatch.setattr("pipelines.line.run_line", lambda *_: told.append("line"))
+    monkeypatch.setattr("pipelines.catalogue.in_workspace", lambda: known)
+    monkeypatch.setattr("pipelines.catalogue.declaration", lambda name: tmp_path / name)
     monkeypatch.setattr("pipelines.services.check_ports", lambda *_: None)
-    for _ in range(2):
-        with pytest.raises(SystemExit, match="0"):
-            app(["line"])
-        taken_away = tmp_path / "landing" / "flights" / "flights_2013-01-01.csv.gz"
-        taken_away.unlink(missing_ok=True)
-    assert told == ["line", "line"]
-    assert not taken_away.exists()
-    (tmp_path / "fed-until").unlink()
-    with pytest.raises(SystemExit, match="0"):
-        app(["line"])
-    assert taken_away.exists()
+    monkeypatch.setattr("pipelines.services.up", lambda *_: None)
+    monkeypatch.setattr("pipelines.cli._show_requests", lambda *_: None)
+    return known
 
 
-def test_the_example_request_asks_what_the_use_case_needs(tmp_path: Path) -> None:
-    command = shlex.split(_request(Settings(home=tmp_path)).splitlines()[-1])
-    asked = {item["name"]: item["data"][0] for item in json.loads(command[-1])["inputs"]}
-    assert asked == EXAMPLE
-    assert set(FLIGHT_DELAYS.inputs) - set(FLIGHT_DELAYS.optional_inputs) <= asked.keys() <= set(FLIGHT_DELAYS.inputs)
-    assert any(f"/v2/models/{MODEL}/infer" in word for word in command)
+@pytest.mark.parametrize("command", ["line", "run"])
+def test_all_use_cases_of_the_workspace_are_run_unless_some_are_named(
+    command: str, three_use_cases: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = Lines()
+    monkeypatch.setattr(lines, "run_lines", told)
+    assert (run(command), run(command, "apes"), run(command, "apes", "zebras", "apes")) == (0, 0, 0)
+    assert told.asked == [three_use_cases, ["apes"], ["apes", "zebras"]]
+
+
+@pytest.mark.parametrize("command", ["line", "run"])
+@pytest.mark.usefixtures("three_use_cases")
+def test_a_use_case_that_failed_is_told_at_the_end_with_exit_code_1(
+    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(lines, "run_lines", Lines(failing=("zebras",)))
+    assert run(command) == 1
+    assert capsys.readouterr().err == "throughline: 1 of 3 use cases failed. zebras: it rains\n"
 
 
 def test_the_task_file_and_the_command_feed_up_to_the_same_day() -> None:
     makefile = Path(__file__).parents[2].joinpath("Makefile").read_text(encoding="utf-8")
-    assert re.findall(r"^UNTIL \?= (\S+)$", makefile, re.MULTILINE) == [UNTIL]
+    assert re.findall(r"^UNTIL \?= (\S+)$", makefile, re.MULTILINE) == [str(UNTIL)]
+
+
+def test_the_use_case_whose_data_ships_is_in_the_catalogue_and_can_be_fed() -> None:
+    assert SHIPPED in catalogue.in_workspace()
+    assert catalogue.publish_hook(SHIPPED) is not None
 
 
 def test_the_error_family_has_one_root() -> None:

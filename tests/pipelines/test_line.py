@@ -1,7 +1,6 @@
 """The line takes in what has arrived, once, whatever is missing, late, or was cut short."""
 
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -18,18 +17,15 @@ import pytest
 from mlflow import MlflowClient
 
 from assets.contracts import PARTITION_KEY
-from assets.stages.common import days_before
 from assets.stages.features import look_back_days
 from assets.trainers.families import load_model
-from pipelines.backlog import PLAN, ranges
+from pipelines.backlog import PLAN
 from pipelines.jobs import job_name
-from pipelines.killed import end_killed_runs
-from pipelines.line import Line, LineError, run_line
+from pipelines.killed import LAUNCHED_BY, LINE, end_killed_runs
+from pipelines.line import Line, LineError
 from resources.lake import Commit
-from resources.locks import BusyError, alone
 from resources.mlflow_runs import open_run
 from resources.serving.client import Endpoint
-from resources.settings import Settings
 from tests.support import few_days
 from tests.support.few_days import FEW_DAYS, LAST, Home, days_between, feed, flights_file, weather_file
 from tests.support.serving import endpoint_in
@@ -37,21 +33,6 @@ from tests.support.serving import endpoint_in
 COMMIT = Commit(dagster_run_id="a test", code_version="a test")
 DAYS = days_between("2013-01-01", "2013-01-05")
 MIDDLE = DAYS[2]
-
-
-@pytest.mark.parametrize(
-    ("days", "found"),
-    [
-        ([], []),
-        (["2013-01-01"], [("2013-01-01", "2013-01-01")]),
-        (["2013-01-03", "2013-01-01", "2013-01-02"], [("2013-01-01", "2013-01-03")]),
-        (["2013-01-01", "2013-01-03", "2013-01-04"], [("2013-01-01", "2013-01-01"), ("2013-01-03", "2013-01-04")]),
-        (["2013-02-28", "2013-03-01"], [("2013-02-28", "2013-03-01")]),
-        (["2013-12-31", "2014-01-01"], [("2013-12-31", "2014-01-01")]),
-    ],
-)
-def test_ranges_are_the_runs_of_consecutive_days(days: list[str], found: list[tuple[str, str]]) -> None:
-    assert ranges(days) == found
 
 
 # Taking in: five days.
@@ -196,7 +177,7 @@ def test_days_beyond_the_look_back_of_a_late_one_are_left_alone(ingested: Home, 
             made_by = {"dagster/code_version": str(graph.get(key).code_version)}  # today's code, then
             line.instance.report_runless_asset_event(dg.AssetMaterialization(key, tags=made_by))
         deliver_again(home.landing / flights_file(first))
-        in_reach = {d for d in every_day if days_before(d, look_back_days(use_case)) <= first}
+        in_reach = {d for d in every_day if use_case.partitions.before(d, look_back_days(use_case)) <= first}
         made = home.lake.partitions(home.table("features"))
         assert set(line.pending()) == in_reach | ({*every_day} - made)
         assert LAST not in in_reach
@@ -260,18 +241,8 @@ def test_a_training_set_that_does_not_do_says_why_in_the_same_sentence(ingested:
     own.lake.write(own.table("features"), one_class, partitions=one_class[PARTITION_KEY].unique(), commit=COMMIT)
     with own.line() as line, pytest.raises(LineError) as failure:
         line.job("train", only=[own.key("training_set"), own.key("logistic_regression")])
-    assert "One class or no labels in: train, validation, test. Deliver more days." in str(failure.value)
+    assert "Nothing to learn from in: train (all labels equal)" in str(failure.value)
     assert "\n" not in str(failure.value)
-
-
-def test_a_second_line_in_the_same_folder_is_refused_and_touches_nothing(tmp_path: Path) -> None:
-    settings = Settings(home=tmp_path / "home")
-    with (
-        alone(settings.home / "run" / "line.lock", "The line"),
-        pytest.raises(BusyError, match=rf"The line runs already, in process {os.getpid()}; wait for its end"),
-    ):
-        run_line(settings, print)
-    assert [p.name for p in settings.home.rglob("*") if p.is_file()] == ["line.lock"]
 
 
 def test_nothing_landed_is_one_sentence(tmp_path: Path) -> None:
@@ -344,6 +315,10 @@ def test_a_run_whose_process_was_killed_is_ended_on_record_and_others_are_left_a
         assert killed.status is dg.DagsterRunStatus.STARTED
         job = line.defs.resolve_job_def(job_name("flight_delays", "score"))
         launched_in_the_ui = line.instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED)
+        of_another = dg.DagsterRun(
+            job_name=job_name("churn", "train"), tags={LAUNCHED_BY: LINE}, status=dg.DagsterRunStatus.STARTED
+        )
+        line.instance.add_run(of_another)
         mlflow_runs = {}
         for run_id in (killed.run_id, launched_in_the_ui.run_id):
             tags = {"dagster.run_id": run_id}
@@ -353,6 +328,7 @@ def test_a_run_whose_process_was_killed_is_ended_on_record_and_others_are_left_a
     assert statuses == {
         killed.run_id: dg.DagsterRunStatus.FAILURE,
         launched_in_the_ui.run_id: dg.DagsterRunStatus.STARTED,
+        of_another.run_id: dg.DagsterRunStatus.STARTED,
     }
     client = MlflowClient(registry.tracking_uri)
     recorded = {run_id: client.get_run(mlflow_run).info.status for run_id, mlflow_run in mlflow_runs.items()}

@@ -16,7 +16,7 @@ import polars as pl
 import pytest
 
 from assets.trainers.families import load_model
-from pipelines.serve import load_use_case
+from pipelines.serve import load_service
 from resources.errors import EndpointError
 from resources.serving.client import Endpoint
 from tests.support.serving import (
@@ -256,7 +256,7 @@ def test_a_defect_is_answered_with_an_id_that_the_log_explains(live: Endpoint) -
     reply = infer(live, tensors(shop=CURSED), headers={"X-Request-Id": "find-me"})
     assert (reply.status, reply.json["request_id"], reply.headers["x-request-id"]) == (500, "find-me", "find-me")
     assert "defect in the features" not in reply.json["error"]
-    logged = [json.loads(line) for line in (Path(live.home) / "logs" / "endpoint.log").read_text().splitlines()]
+    logged = [json.loads(line) for line in (Path(live.home) / "logs" / "endpoint-parcels.log").read_text().splitlines()]
     told = [line for line in logged if line.get("request_id") == "find-me"]
     assert "LookupError: a defect in the features" in told[0]["traceback"]
 
@@ -385,7 +385,7 @@ def test_a_version_that_fails_to_load_leaves_the_live_one(own: Endpoint, model: 
 
 def test_a_version_without_usable_scores_does_not_go_live(own: Endpoint, model: Path, tmp_path: Path) -> None:
     nonsense = spoilt(model, tmp_path / "5", calibrator={"slope": float("nan"), "intercept": 0.0})
-    with pytest.raises(EndpointError, match=r"version 5 did not go live: .*not one probability each"):
+    with pytest.raises(EndpointError, match=r"version 5 did not go live: .*not every score is a number"):
         own.deploy("parcels", 5, nonsense, online())
     described = call(own.url("parcels")).json
     assert (described["live"], described["failure"]["version"]) == (None, 5)
@@ -434,12 +434,12 @@ def test_other_machines_are_answered_only_if_that_is_meant(tmp_path: Path) -> No
 )
 def test_a_use_case_that_is_not_there_is_named(path: str) -> None:
     with pytest.raises(EndpointError, match=f"--use-case {path}"):
-        load_use_case(path)
+        load_service(path)
 
 
 def test_the_process_loads_neither_dagster_nor_mlflow_nor_the_lake() -> None:
     code = (
-        f"import sys, pipelines.serve, resources.serving.server; pipelines.serve.load_use_case({TOY_PATH!r})\n"
+        f"import sys, pipelines.serve, resources.serving.server; pipelines.serve.load_service({TOY_PATH!r})\n"
         "import assets.trainers.catboost, assets.trainers.logistic_regression, assets.trainers.neural_network\n"
         "print(sorted({'dagster', 'mlflow', 'deltalake'} & sys.modules.keys()))"
     )

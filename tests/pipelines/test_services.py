@@ -11,20 +11,28 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import programs, services
+from pipelines import catalogue, programs, services
+from pipelines.programs import Service
 from pipelines.services import ServiceError
 from resources import processes
 from resources.environments import resources_for
+from resources.serving.ports import port_of, process_name
 from resources.settings import Settings
+from tests.support.serving import free_port
 
 MENDED = "import dagster as dg\n\ndefs = dg.Definitions()\n"
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
+
+
+def named(settings: Settings, name: str) -> Service:
+    return next(s for s in services.services(settings) if s.name == name)
+
+
+def with_endpoint(settings: Settings, use_case: str) -> int:
+    """The port of a use case, after its endpoint has been used once."""
+    return port_of(use_case, home=settings.home, base=settings.endpoint_port, reserved=settings.reserved_ports)
 
 
 @pytest.fixture
@@ -77,6 +85,7 @@ def test_an_instance_file_that_changed_is_replaced(settings: Settings) -> None:
 
 @pytest.mark.parametrize("name", ["endpoint", "dagster", "mlflow"])
 def test_a_taken_port_is_named_with_the_variable_that_moves_it(name: str, settings: Settings, taken_port: int) -> None:
+    with_endpoint(settings, "churn")
     moved = settings.model_copy(update={f"{name}_port": taken_port})
     with pytest.raises(ServiceError, match=rf"{taken_port}.*THROUGHLINE_{name.upper()}_PORT"):
         services.check_ports(moved)
@@ -91,8 +100,7 @@ def test_nothing_is_started_when_one_port_is_taken(settings: Settings, taken_por
 
 
 def test_a_port_of_our_own_program_is_not_taken(settings: Settings, taken_port: int) -> None:
-    sleeper = [sys.executable, "-c", "import time; time.sleep(60)"]
-    processes.start_detached(sleeper, name="mlflow", home=settings.home)
+    processes.start_detached(SLEEP, name="mlflow", home=settings.home)
     try:
         services.check_ports(settings.model_copy(update={"mlflow_port": taken_port}))
     finally:
@@ -111,9 +119,37 @@ def test_a_program_that_ends_while_starting_is_named_with_its_last_words(
 
 
 def test_status_says_that_nothing_runs(settings: Settings) -> None:
-    shown = services.status(settings, "churn")
+    port = with_endpoint(settings, "churn")
+    shown = services.status(settings, ["churn", "weather"])
     assert shown.count("stopped") == 4
-    assert f"No model is live: http://127.0.0.1:{settings.endpoint_port} does not answer for churn." in shown
+    assert f"No model is live: http://127.0.0.1:{port} does not answer for churn." in shown
+    assert "No model of weather is live: its line has not run yet." in shown
+
+
+def test_the_endpoint_of_every_use_case_is_shown_watched_and_ended(settings: Settings) -> None:
+    ports = {name: with_endpoint(settings, name) for name in ("churn", "weather")}
+    assert ports["churn"] != ports["weather"]
+    for name, port in ports.items():
+        processes.start_detached(SLEEP, name=process_name(name), home=settings.home, port=port)
+    told: list[str] = []
+    shown = services.status(settings, []).splitlines()
+    services.stop(settings, told.append)
+    for name, port in ports.items():
+        assert any(f"Endpoint of {name}" in row and f"http://127.0.0.1:{port}" in row for row in shown)
+        assert not processes.status(process_name(name), home=settings.home).is_running
+    assert told == ["Stopped: Endpoint of weather, Endpoint of churn"]
+
+
+def test_an_endpoint_is_shown_where_it_runs_and_not_where_a_variable_would_have_it(settings: Settings) -> None:
+    port = with_endpoint(settings, "churn")
+    processes.start_detached(SLEEP, name=process_name("churn"), home=settings.home, port=port)
+    moved = settings.model_copy(update={"endpoint_port": free_port()})
+    try:
+        assert f"http://127.0.0.1:{port}" in services.status(moved, [])
+        with pytest.raises(ServiceError, match=rf"Endpoint of churn already runs on port {port}, not"):
+            services.check_ports(moved)
+    finally:
+        services.stop(settings, print)
 
 
 def test_all_programs_come_up_are_reused_and_end(settings: Settings) -> None:
@@ -123,14 +159,14 @@ def test_all_programs_come_up_are_reused_and_end(settings: Settings) -> None:
         services.up(settings, told.append)
         first = {s.name: processes.status(s.name, home=settings.home).pid for s in services.services(settings)}
         assert [t.split(" is up")[0] for t in told if " is up " in t] == ["Dagster", "Dagster daemon", "MLflow"]
-        assert services.status(settings, "churn").count("running") == 3
-        assert _locations(settings) == ["flight_delays"]
+        assert services.status(settings, []).count("running") == 3
+        assert _locations(settings) == catalogue.in_workspace()
         services.up(settings, told.append)
         assert {s.name: processes.status(s.name, home=settings.home).pid for s in services.services(settings)} == first
     finally:
         services.stop(settings, told.append)
     assert told[-1] == "Stopped: MLflow, Dagster daemon, Dagster"
-    assert services.status(settings, "churn").count("stopped") == 4
+    assert services.status(settings, []).count("stopped") == 3
     services.check_ports(settings)
 
 
@@ -141,7 +177,7 @@ def test_a_code_location_that_does_not_load_is_named_with_its_reason_and_loaded_
     workspace = "load_from:\n  - python_file: {relative_path: broken_location.py, location_name: birds}\n"
     tmp_path.joinpath("workspace.yaml").write_text(workspace, encoding="utf-8")
     monkeypatch.setattr(programs, "WORKSPACE", tmp_path / "workspace.yaml")
-    webserver = services.services(settings)[1]
+    webserver = named(settings, programs.DAGSTER)
     monkeypatch.setattr(services, "services", lambda _: (webserver,))
     services.prepare_environment(settings)
     try:
@@ -154,10 +190,30 @@ def test_a_code_location_that_does_not_load_is_named_with_its_reason_and_loaded_
         services.stop(settings, print)
 
 
+def test_use_cases_without_definitions_of_their_own_are_code_locations_through_one_module(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = "module_name: pipelines.locations, attribute: {0}, location_name: {0}, working_directory: {1}"
+    listed = [entry.format(name, programs.ROOT) for name in ("flight_delays", "flight_delay")]
+    lines = "".join(f"  - python_module: {{{text}}}\n" for text in listed)
+    tmp_path.joinpath("workspace.yaml").write_text(f"load_from:\n{lines}", encoding="utf-8")
+    monkeypatch.setattr(programs, "WORKSPACE", tmp_path / "workspace.yaml")
+    webserver = named(settings, programs.DAGSTER)
+    monkeypatch.setattr(services, "services", lambda _: (webserver,))
+    services.prepare_environment(settings)
+    told = pytest.raises(ServiceError, match=r"load: flight_delay: .*no use case 'flight_delay'; did you mean 'flight")
+    try:
+        with told:
+            services.up(settings, print)
+        assert _locations(settings) == ["flight_delays"]
+    finally:
+        services.stop(settings, print)
+
+
 def test_the_mlflow_server_answers_files_of_a_run_where_the_registry_says(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    mlflow = services.services(settings)[3]
+    mlflow = named(settings, "mlflow")
     monkeypatch.setattr(services, "services", lambda _: (mlflow,))
     services.prepare_environment(settings)
     registry = resources_for(settings)["registry"]

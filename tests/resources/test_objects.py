@@ -162,3 +162,18 @@ def test_a_reader_never_sees_half_an_object_even_if_its_writer_is_killed(tmp_pat
     seen.append(store.read("big"))
     assert {(len(data), len(set(data))) for data in seen} == {(5_000_000, 1)}
     assert paths(store) == ["big"]
+
+
+def test_an_object_is_downloaded_whole(landing: ObjectStore, tmp_path: Path) -> None:
+    landing.write("a/b.csv", b"rows")
+    landing.download("a/b.csv", tmp_path / "copy")
+    assert (tmp_path / "copy").read_bytes() == b"rows"
+    with pytest.raises(StoreError, match="there is no object at"):
+        landing.download("a/c.csv", tmp_path / "other")
+
+
+def test_a_deleted_object_is_gone_and_may_be_deleted_again(landing: ObjectStore) -> None:
+    landing.write("a/b.csv", b"rows")
+    for _ in range(2):
+        landing.delete("a/b.csv")
+        assert landing.list() == []

@@ -186,7 +186,7 @@ def test_a_refused_file_counts_as_bad_input_and_is_not_retried_as_a_fault_of_the
     assert issubclass(SourceError, InputError)
 
 
-@pytest.mark.parametrize("pattern", ["orders.xlsx", "orders_{partition}_{partition}.csv"])
+@pytest.mark.parametrize("pattern", ["orders.docx", "orders_{partition}_{partition}.csv"])
 def test_a_pattern_that_cannot_be_read_is_refused_when_it_is_declared(pattern: str) -> None:
     with pytest.raises(ValueError, match="field pattern"):
         FileSource(pattern=pattern)

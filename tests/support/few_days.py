@@ -34,7 +34,7 @@ FEW_DAYS = replace(
     split=TimeSplit(validation=timedelta(days=2), test=timedelta(days=5)),
     trainers=(TrainerSpec(family="logistic_regression", search_trials=0),),
     # Five days of January say little of anything; what is tested here is what follows from a yes.
-    promotion=PromotionPolicy(confidence=0.6, calibration_limit=1.0, slice_margin=1.0),
+    promotion=PromotionPolicy(confidence=0.6, leakage_ceiling=0.8, calibration_limit=1.0, slice_margin=1.0),
 )
 FIRST, LAST = "2013-01-01", "2013-02-07"
 """The days that land: a week more than features look back."""

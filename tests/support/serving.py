@@ -14,12 +14,15 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from assets.contracts import PREDICTION_TIME, UseCase
 from assets.logic.point_in_time import History
 from assets.trainers.base import Rows, TrainingData
 from assets.trainers.families import trainer
 from resources import processes
-from resources.serving.client import PROCESS, Endpoint
-from tests.support.toy_use_case import FEATURES, TOY, build_features, parcels, spine, storms
+from resources.serving.client import Endpoint
+from resources.serving.ports import allotted, process_name
+from tests.support.toy_tasks import FAMILIES, OUTCOMES, label
+from tests.support.toy_use_case import FEATURES, TOY, build_features, parcels, storms
 
 TOY_PATH = "tests.support.toy_use_case:TOY"
 INPUTS = {"shop": "north", "parcel": 12, "due_at": "2020-02-10T14:00:00Z", "weight_kg": 2.5, "is_express": True}
@@ -30,25 +33,34 @@ def online() -> dict[str, pl.DataFrame]:
     return {"parcels": parcels(), "storms": storms()}
 
 
-def offline_features(rows: pl.DataFrame) -> pl.DataFrame:
+def offline_features(rows: pl.DataFrame, use_case: UseCase = TOY) -> pl.DataFrame:
     """Features as training makes them, without any server."""
-    return build_features(spine(rows), History(online(), TOY.clocks))
+    spine = rows.select(*use_case.inputs, use_case.asking.alias(PREDICTION_TIME))
+    return build_features(spine, History(online(), use_case.clocks))
 
 
-def save_model(folder: Path, seed: int = 1) -> Path:
+def save_model(folder: Path, seed: int = 1, use_case: UseCase = TOY) -> Path:
     """A model fitted on the toy parcels, saved in a new folder; another seed, another model."""
     rows = parcels().filter(pl.col("late_min").is_not_null())
-    features, day = offline_features(rows).select(TOY.feature_names), rows["due_at"].dt.date().to_numpy()
-    label = (rows["late_min"] >= 15).cast(pl.Int8).to_numpy()
+    features, day = offline_features(rows, use_case).select(TOY.feature_names), rows["due_at"].dt.date().to_numpy()
+    labels = label(use_case, rows)
 
     def window(chosen: npt.NDArray[np.bool_]) -> Rows:
-        return Rows(features=features.filter(pl.Series(chosen)), label=label[chosen], day=day[chosen].astype("M8[D]"))
+        return Rows(features=features.filter(pl.Series(chosen)), label=labels[chosen], day=day[chosen].astype("M8[D]"))
 
     cut = np.datetime64("2020-02-15")
-    data = TrainingData(features=FEATURES, train=window(day < cut), validation=window(day >= cut), seed=seed)
-    parameters = {"iterations": 20 + seed, "depth": 3}
+    data = TrainingData(
+        task=use_case.task,
+        classes=OUTCOMES if use_case.task == "multiclass" else (),
+        features=FEATURES,
+        train=window(day < cut),
+        validation=window(day >= cut),
+        seed=seed,
+    )
+    family = FAMILIES[use_case.task]
+    parameters = {"iterations": 20 + seed, "depth": 3} if family == "catboost" else {}
     folder.mkdir(parents=True)
-    trainer("catboost").fit(data, parameters, lambda _: None).model.save(folder)
+    trainer(family).fit(data, parameters, lambda _: None).model.save(folder)
     return folder
 
 
@@ -95,14 +107,23 @@ def free_port() -> int:
         return port
 
 
+def free_ports(count: int) -> int:
+    """The first of so many free ports in a row."""
+    first = free_port()
+    while not all(processes.port_is_free(first + n) for n in range(count)):
+        first = free_port()
+    return first
+
+
 @contextmanager
-def endpoint_in(home: Path) -> Iterator[Endpoint]:
-    """An endpoint with its state under `home`; whatever it started is ended afterwards."""
+def endpoint_in(home: Path, use_cases: int = 1) -> Iterator[Endpoint]:
+    """Endpoints with their state under `home`; whatever was started is ended afterwards."""
     try:
-        yield Endpoint(port=free_port(), state_root=str(home / "serving"), home=str(home))
+        yield Endpoint(port=free_ports(use_cases), state_root=str(home / "serving"), home=str(home))
     finally:
-        processes.stop(PROCESS, home=home)
+        for use_case in allotted(home):
+            processes.stop(process_name(use_case), home=home)
 
 
 def server_root(endpoint: Endpoint) -> str:
-    return f"http://{endpoint.host}:{endpoint.port}"
+    return endpoint.root("parcels")

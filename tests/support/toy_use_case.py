@@ -135,8 +135,3 @@ def storms(seed: int = 8) -> pl.DataFrame:
     start = pl.lit(date(2020, 1, 1)).cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
     frame = hours.with_columns(seen_at=start + pl.duration(hours="hour"), wind_kmh=random.gamma(2.0, 10.0, len(hours)))
     return frame.select(*STORMS.cleaned_columns)
-
-
-def spine(frame: pl.DataFrame) -> pl.DataFrame:
-    """What a caller would know of these parcels, and when the question is asked."""
-    return frame.select(*TOY.inputs, (pl.col("due_at") - LEAD).alias("prediction_time"))

@@ -1,15 +1,18 @@
 import numpy as np
 import numpy.typing as npt
 import pytest
-from sklearn.metrics import average_precision_score, roc_auc_score
+from sklearn.metrics import average_precision_score, mean_squared_error, r2_score, roc_auc_score
 
-from assets.logic.bootstrap import (
-    DayBlocks,
+from assets.logic.bootstrap import DayBlocks, mean_difference
+from assets.logic.metrics import score, task_metrics
+from assets.logic.score_intervals import (
     intervals,
-    mean_difference,
     resampled_average_precision,
+    resampled_r2,
+    resampled_rmse,
     resampled_roc_auc,
 )
+from tests.support.worlds import ANSWERS, world
 
 DAYS = np.arange("2013-08-01", "2013-09-01", dtype="datetime64[D]")
 Floats = npt.NDArray[np.float64]
@@ -147,3 +150,45 @@ def test_resamples_without_a_positive_row_leave_no_auc_interval() -> None:
     interval = intervals("binary", rare, prediction, DayBlocks(day, seed=1))["roc_auc"]
     assert interval.low is None
     assert "only one class" in str(interval.reason)
+
+
+@pytest.mark.parametrize("value", [197.4, 0.1, -3e-7])
+def test_a_value_that_rounding_spoils_is_certain_all_the_same(value: float) -> None:
+    day, _, prediction = labelled(3)
+    found = mean_difference(np.full(len(prediction), value), DayBlocks(day, seed=1), confidence=0.95)
+    assert found.low == found.high == found.mean == pytest.approx(value)
+
+
+@pytest.mark.parametrize("task", ["regression", "count"])
+def test_resampled_roots_and_ratios_are_those_of_the_rows_drawn(task: str) -> None:
+    here = world(task, rows=900, days=12)
+    label, prediction = here.rows.label.astype(np.float64), ANSWERS[task](here.truth)
+    blocks = DayBlocks(here.rows.day, seed=3, resamples=5)
+    roots, ratios = (f(label, prediction, blocks) for f in (resampled_rmse, resampled_r2))
+    for i, weights in enumerate(blocks.weights):
+        weight = weights[blocks.codes]
+        squared = mean_squared_error(label, prediction[:, 0], sample_weight=weight)
+        assert roots[i] == pytest.approx(np.sqrt(squared))
+        assert ratios[i] == pytest.approx(r2_score(label, prediction[:, 0], sample_weight=weight))
+
+
+@pytest.mark.parametrize("task", ["multiclass", "regression", "count"])
+def test_intervals_of_every_task_hold_the_scores_they_belong_to(task: str) -> None:
+    here = world(task, rows=3000)
+    prediction = ANSWERS[task](here.truth)
+    found = intervals(task, here.rows.label, prediction, DayBlocks(here.rows.day, seed=9, resamples=400))
+    scores = score(task, here.rows.label, prediction)
+    assert task_metrics(task).loss in found
+    for name, interval in found.items():
+        assert interval.low is not None
+        assert interval.high is not None
+        # All intervals of a quantity are equally wide here, so the mean width has no spread but rounding.
+        assert interval.low - 1e-9 <= (scores[name].value or 0.0) <= interval.high + 1e-9
+
+
+def test_equal_labels_leave_no_interval_of_r2_and_one_of_the_error() -> None:
+    day, _, _ = labelled(5)
+    prediction = np.tile([6.0, 5.0, 8.0], (len(day), 1))
+    found = intervals("regression", np.full(len(day), 7.0), prediction, DayBlocks(day, seed=1))
+    assert "all 3000 labels are 7" in str(found["r2"].reason)
+    assert (found["mae"].low, found["mae"].high) == (1.0, 1.0)

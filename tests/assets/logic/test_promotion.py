@@ -11,42 +11,14 @@ from pydantic import TypeAdapter
 from assets.logic.contenders import Contender, UnseenRows
 from assets.logic.promotion import Decision, decide
 from assets.policies import PromotionPolicy
+from tests.support import worlds
+from tests.support.worlds import DAYS, World, sigmoid
 
-DAYS = np.arange("2013-08-01", "2013-09-01", dtype="datetime64[D]")
 POLICY = PromotionPolicy(leakage_ceiling=0.9)
-Floats = npt.NDArray[np.float64]
-
-
-def sigmoid(x: Floats) -> Floats:
-    return 1 / (1 + np.exp(-x))
-
-
-@dataclasses.dataclass
-class World:
-    """Rows with a known truth: the score of a model is the truth plus noise."""
-
-    truth: Floats
-    rows: UnseenRows
-    rng: np.random.Generator
-
-    def model(self, name: str, noise: float = 0.3, **facts: object) -> Contender:
-        """A challenger whose log odds are off by `noise`."""
-        prediction = sigmoid(self.truth + self.rng.normal(0, noise, len(self.truth)))
-        defaults = {"fingerprint": name, "trained_through": date(2013, 7, 31), "version": f"line/{name}"}
-        return Contender(name=name, prediction=prediction, **{**defaults, **facts})  # type: ignore[arg-type]
-
-    def baselines(self) -> list[Contender]:
-        rate = float(self.rows.label.mean())
-        return [Contender(name="base_rate", prediction=np.full(len(self.truth), rate))]
 
 
 def world(seed: int = 1, rows: int = 6000, days: int = 31) -> World:
-    rng = np.random.default_rng(seed)
-    day = np.sort(rng.choice(DAYS[:days], rows))
-    truth = -1.2 + rng.normal(0, 0.4, days)[np.searchsorted(DAYS, day)] + rng.normal(0, 1.0, rows)
-    label = (rng.random(rows) < sigmoid(truth)).astype(np.int8)
-    slices = pl.DataFrame({"origin": rng.choice(["A", "B", "C"], rows)})
-    return World(truth=truth, rows=UnseenRows(label=label, day=day, slices=slices), rng=rng)
+    return worlds.world("binary", seed, rows, days)
 
 
 def judge(
@@ -57,7 +29,7 @@ def judge(
     baselines: Sequence[Contender] | None = None,
 ) -> Decision:
     naive = here.baselines() if baselines is None else baselines
-    return decide(challengers, champion, naive, here.rows, policy, task="binary", seed=7)
+    return decide(challengers, champion, naive, here.rows, policy, task=here.task, seed=7)
 
 
 def failed(decision: Decision, model: str) -> list[str]:

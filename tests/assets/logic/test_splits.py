@@ -5,7 +5,17 @@ import polars as pl
 import pytest
 from pydantic import TypeAdapter
 
-from assets.logic.splits import RowCounts, SplitError, TrainingManifest, Window, Windows, count_rows, split_days
+from assets.logic.splits import (
+    CLASS_ROWS,
+    RowCounts,
+    SplitError,
+    TrainingManifest,
+    Window,
+    Windows,
+    count_rows,
+    known_classes,
+    split_days,
+)
 from assets.policies import TimeSplit
 
 MONTHS = TimeSplit(validation=timedelta(days=31), test=timedelta(days=31))
@@ -22,7 +32,7 @@ def manifest() -> TrainingManifest:
         use_case="flights",
         tables={"features": 3, "cleaned_flights": 7},
         windows=windows,
-        rows={"train": RowCounts(labelled=10, unlabelled=1, positives=4)},
+        rows={"train": RowCounts(labelled=10, unlabelled=1, distinct=2, positives=4)},
         features=("hour", "carrier"),
         target="is_late",
         seed=7,
@@ -44,6 +54,37 @@ def test_a_day_missing_in_the_middle_moves_no_window() -> None:
     known = days(date(2013, 1, 1), date(2013, 8, 31))
     holed = [d for d in known if d not in {"2013-05-05", "2013-07-15", "2013-08-20"}]
     assert split_days(reversed(holed), MONTHS) == split_days(known, MONTHS)
+
+
+def test_a_gap_lies_before_the_test_window_and_belongs_to_none() -> None:
+    split = TimeSplit(validation=timedelta(days=31), test=timedelta(days=31), gap=timedelta(days=90))
+    assert split_days(days(date(2013, 1, 1), date(2013, 8, 31)), split) == Windows(
+        train=Window(start=date(2013, 1, 1), end=date(2013, 4, 1)),
+        validation=Window(start=date(2013, 4, 2), end=date(2013, 5, 2)),
+        test=Window(start=date(2013, 8, 1), end=date(2013, 8, 31)),
+    )
+
+
+def test_a_gap_counts_among_the_days_that_are_needed() -> None:
+    split = TimeSplit(validation=timedelta(days=7), test=timedelta(days=7), gap=timedelta(days=10))
+    with pytest.raises(SplitError, match=r"20 days are known .* take 24"):
+        split_days(days(date(2013, 1, 1), date(2013, 1, 20)), split)
+
+
+def test_a_class_too_rare_to_learn_is_not_told_apart() -> None:
+    labels = pl.Series("weather", ["sun"] * CLASS_ROWS + ["rain"] * CLASS_ROWS + ["snow"] * (CLASS_ROWS - 1) + [None])
+    assert known_classes(labels) == ("rain", "sun")
+
+
+def test_labels_that_are_all_equal_are_counted_as_one() -> None:
+    windows = split_days(days(date(2013, 1, 1), date(2013, 1, 15)), WEEKS)
+    rows = pl.DataFrame({"day": days(date(2013, 1, 1), date(2013, 1, 15)), "y": [2.5] * 8 + [1.0] * 7})
+    counted = count_rows(rows, windows, day="day", target="y", binary=False)
+    assert {name: (c.distinct, c.positives) for name, c in counted.items()} == {
+        "train": (1, None),
+        "validation": (1, None),
+        "test": (1, None),
+    }
 
 
 def test_fifteen_days_are_enough_for_two_weeks_and_one_to_train() -> None:
@@ -86,9 +127,9 @@ def test_rows_are_counted_by_window_with_and_without_label() -> None:
         {"day": ["2013-01-01", "2013-01-02", "2013-01-08", "2013-01-15", "2013-02-01"], "late": [1, 0, None, 1, 1]}
     )
     assert count_rows(rows, windows, day="day", target="late") == {
-        "train": RowCounts(labelled=1, unlabelled=0, positives=1),
-        "validation": RowCounts(labelled=1, unlabelled=1, positives=0),
-        "test": RowCounts(labelled=1, unlabelled=0, positives=1),
+        "train": RowCounts(labelled=1, unlabelled=0, distinct=1, positives=1),
+        "validation": RowCounts(labelled=1, unlabelled=1, distinct=1, positives=0),
+        "test": RowCounts(labelled=1, unlabelled=0, distinct=1, positives=1),
     }
 
 

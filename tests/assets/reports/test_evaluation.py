@@ -8,10 +8,12 @@ import numpy as np
 import polars as pl
 import pytest
 
-from assets.logic.contenders import Contender
-from assets.logic.evaluation import Evaluation, Explanation
-from assets.reports.evaluation import headline, render_html, to_json, to_markdown
-from tests.support.evaluations import champion_like, made_up_evaluation
+from assets.logic.contenders import Contender, UnseenRows
+from assets.logic.evaluation import Evaluation, Explanation, evaluate
+from assets.reports.evaluation import headline, render_html, score_table, to_json, to_markdown
+from assets.reports.evaluation_tables import model_rows
+from assets.reports.task_pages import PAGES, page_of
+from tests.support.evaluations import champion_like, evaluation_of, header, made_up_evaluation
 
 
 @pytest.fixture(scope="module")
@@ -132,3 +134,82 @@ def test_contributions_of_another_shape_than_the_features_are_refused() -> None:
 def test_a_contender_that_did_not_take_part_is_named(evaluation: Evaluation) -> None:
     with pytest.raises(KeyError, match="'forest' did not take part"):
         evaluation.model("forest")
+
+
+OTHERS = ("multiclass", "regression", "count")
+
+
+@pytest.fixture(scope="module")
+def evaluations() -> dict[str, Evaluation]:
+    return {task: evaluation_of(task) for task in PAGES}
+
+
+@pytest.mark.parametrize("task", PAGES)
+def test_every_task_has_a_page_that_fetches_nothing_and_shows_all_its_pictures(
+    task: str, evaluations: dict[str, Evaluation]
+) -> None:
+    page = Page()
+    page.feed(render_html(evaluations[task]))
+    common = 3  # scores with intervals, days, contributions
+    assert len(page.sources) == common + len(page_of(evaluations[task]).drawings)
+    assert all(source.startswith("data:image/") for source in page.sources)
+    assert all(len(text) > 10 for text in page.descriptions)
+
+
+@pytest.mark.parametrize("task", ["regression", "count"])
+def test_a_page_about_quantities_says_nothing_of_probabilities(task: str, evaluations: dict[str, Evaluation]) -> None:
+    text = re.sub(r"<[^>]+>", " ", render_html(evaluations[task])) + to_markdown(evaluations[task]).split("![")[0]
+    unfit = ("robabilit", "log odds", "Log loss", "ROC", "positive", "plain rate", "own rate", "Own rate")
+    assert [words for words in unfit if words in text] == []
+    assert "Inside the 90% interval" in text
+
+
+@pytest.mark.parametrize("task", PAGES)
+def test_the_json_of_every_task_is_strict_and_has_the_deciding_metric(
+    task: str, evaluations: dict[str, Evaluation]
+) -> None:
+    content = json.loads(json.dumps(to_json(evaluations[task]), allow_nan=False))
+    loss = evaluations[task].metrics.loss
+    assert content["models"]["catboost"]["metrics"][loss] > 0
+    assert content["models"]["catboost"]["intervals"][loss]["low"] > 0
+    assert {row["model"] for row in content["by_day"]} == set(content["models"])
+    assert all(row[loss] > 0 for row in content["slices"])
+
+
+@pytest.mark.parametrize("task", PAGES)
+def test_the_score_table_of_every_task_is_short_enough_to_be_shown_without_a_click(
+    task: str, evaluations: dict[str, Evaluation]
+) -> None:
+    assert len(score_table(evaluations[task])) < 1000
+    assert len(to_markdown(evaluations[task])) < 250_000
+
+
+def test_the_header_says_what_the_labels_are_like(evaluations: dict[str, Evaluation]) -> None:
+    assert "of them positive" in to_markdown(evaluations["binary"])
+    assert "4 classes among them" in to_markdown(evaluations["multiclass"])
+    assert "nine in ten labels from" in to_markdown(evaluations["regression"])
+
+
+def test_neither_a_bias_nor_a_wide_interval_is_called_the_best(evaluations: dict[str, Evaluation]) -> None:
+    names = list(evaluations["regression"].metrics.metrics)
+    best = {
+        names[i] for row in model_rows(evaluations["regression"]) for i, c in enumerate(row["cells"]) if c["is_best"]
+    }
+    assert best == {"mae", "rmse", "r2", "coverage_error"}
+
+
+@pytest.mark.parametrize("task", OTHERS)
+def test_a_test_window_without_rows_gives_reports_without_scores(task: str) -> None:
+    made = evaluation_of(task)
+    rows = UnseenRows(label=np.array([]), day=np.array([], dtype="datetime64[D]"), slices=pl.DataFrame())
+    width = 4 if task == "multiclass" else 3
+    cat = Contender(name="cat", prediction=np.zeros((0, width)))
+    empty = evaluate([cat], None, [], rows, header=made.header, policy=made.policy, seed=1, resamples=10)
+    assert "there are no labelled rows" in render_html(empty)
+    assert "Nothing goes live" in to_markdown(empty)
+    assert to_json(empty)["models"]["cat"]["metrics"][empty.metrics.loss] is None
+
+
+def test_a_task_without_a_page_is_refused_by_name(evaluation: Evaluation) -> None:
+    with pytest.raises(ValueError, match="'ranking' has no page"):
+        page_of(dataclasses.replace(evaluation, header=header("ranking")))

@@ -2,7 +2,6 @@
 
 from datetime import timedelta
 
-from assets.stages.common import days_before
 from assets.stages.endpoint import online_tables
 from assets.stages.features import feature_rows, load_history, look_back_days
 from tests.support.few_days import FEW_DAYS, LAST, Home, failures
@@ -18,13 +17,13 @@ def test_the_history_that_goes_live_reaches_as_far_back_as_features_look(cleaned
     assert online.keys() == {t.name for t in FEW_DAYS.tables}
     days = online["flights"]["partition_key"].unique().sort().to_list()
     assert days[-1] == LAST
-    assert days[0] <= days_before(LAST, look_back_days(FEW_DAYS))
+    assert days[0] <= FEW_DAYS.partitions.before(LAST, look_back_days(FEW_DAYS))
 
 
 def test_a_day_of_the_past_needs_no_history_beyond_its_look_back(cleaned: Home) -> None:
     keys = [LAST]
     history = load_history(cleaned.lake, FEW_DAYS, keys)
     oldest = history.tables["flights"]["partition_key"].min()
-    assert oldest == days_before(LAST, look_back_days(FEW_DAYS))
+    assert oldest == FEW_DAYS.partitions.before(LAST, look_back_days(FEW_DAYS))
     assert timedelta(days=look_back_days(FEW_DAYS)) > FEW_DAYS.lookback + FEW_DAYS.prediction_lead
     assert len(feature_rows(FEW_DAYS, history, keys)) == len(cleaned.rows("cleaned_flights", LAST))

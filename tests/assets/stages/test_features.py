@@ -1,6 +1,7 @@
 """Features of a day depend on what was known, and on nothing of how or when they were made."""
 
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import polars as pl
@@ -9,7 +10,6 @@ import pytest
 from assets.contracts import LABEL_KNOWN_AT, PREDICTION_TIME
 from assets.logic.point_in_time import History
 from assets.stages.cleaned import cleaned_frames
-from assets.stages.common import days_before
 from assets.stages.features import feature_rows, load_history, look_back_days
 from resources.lake import Commit
 from tests.support.few_days import FEW_DAYS, LAST, Home, checks, days_between, failures, steps_run
@@ -52,7 +52,8 @@ def test_a_day_made_without_the_days_after_it_is_the_same_as_with_them(ingested:
 def test_nothing_older_than_the_look_back_changes_a_feature(cleaned: Home) -> None:
     use_case = cleaned.use_case
     oldest = min(cleaned.lake.partitions(cleaned.table("cleaned_flights")))
-    assert oldest < days_before(LAST, look_back_days(use_case)), "the days that landed must reach further back"
+    reach = use_case.partitions.before(LAST, look_back_days(use_case))
+    assert oldest < reach, "the days that landed must reach further back"
     everything = History(cleaned_frames(cleaned.lake, use_case, None), use_case.clocks)
     recent = load_history(cleaned.lake, use_case, [LAST])
     assert len(recent.tables["flights"]) < len(everything.tables["flights"])
@@ -149,3 +150,16 @@ def test_deleting_a_day_and_backfilling_it_gives_the_same_data_back(ingested: Ho
     assert {"raw_flights", "cleaned_weather", "features"} <= steps_run(result)
     for name in [*partitioned, "features"]:
         assert own.rows(name).equals(ingested.rows(name)), name
+
+
+def test_a_question_asked_when_its_answer_is_known_stops_the_run(own: Home) -> None:
+    late = replace(own.use_case, asked_at=pl.col("scheduled_departure") + timedelta(hours=30))
+    result = replace(own, use_case=late).run("ingest", "features", first=LAST)
+    gate = checks(result)["features/no_answer_is_known_when_asked"]
+    assert not gate.passed
+    assert "labels were known when their question was asked" in str(gate.description)
+
+
+def test_no_question_about_the_flights_is_asked_when_its_answer_is_known(ingested: Home) -> None:
+    rows = ingested.rows("features")
+    assert rows.filter(pl.col(LABEL_KNOWN_AT) <= pl.col(PREDICTION_TIME)).is_empty()

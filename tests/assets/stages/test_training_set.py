@@ -54,7 +54,7 @@ def test_the_manifest_names_days_table_versions_and_counts(trained: Trained) -> 
     read = {"features", *(f"cleaned_{t.name}" for t in home.use_case.tables)}
     assert manifest.tables == {name: home.lake.version(home.table(name)) for name in read}
     labels = home.rows("features", *TEST_DAYS)["is_late"]
-    expected = RowCounts(labelled=labels.count(), unlabelled=labels.null_count(), positives=labels.sum())
+    expected = RowCounts(labelled=labels.count(), unlabelled=labels.null_count(), distinct=2, positives=labels.sum())
     assert manifest.rows["test"] == expected
 
 
@@ -107,9 +107,9 @@ def test_a_test_window_with_one_class_stops_the_training_and_says_so(only: int, 
     overwrite(own, *TEST_DAYS, is_late=label)
     result = own.run("train", "training_set", "logistic_regression", "evaluation_report", "champion")
     assert not result.success
-    failed = checks(result)["training_set/every_window_has_labelled_rows_of_both_classes"]
+    failed = checks(result)["training_set/every_window_has_labels_to_tell_apart"]
     assert not failed.passed
-    assert "One class or no labels in: test" in str(failed.description)
+    assert "Nothing to learn from in: test (all labels equal)" in str(failed.description)
     assert steps_run(result) == {"training_set"}
 
 
@@ -118,4 +118,4 @@ def test_too_few_days_fail_with_a_sentence_that_says_how_many_are_needed(ingeste
     home = replace(ingested, use_case=replace(FEW_DAYS, split=split))
     told = failures(home.run("train", "training_set"))
     assert "19 days are known" in told
-    assert "validation and test take 41" in told
+    assert "validation, test and the gap between them take 41" in told

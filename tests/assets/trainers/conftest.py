@@ -1,44 +1,22 @@
-"""A small binary problem with everything awkward in it: gaps, rare and unseen categories, a label that drifts."""
+"""Families fitted once for all tests; the data is in `cases.py`."""
 
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
-import polars as pl
 import pytest
 
-from assets.contracts import Feature
 from assets.trainers.base import Fit, Rows, TrainingData
 from assets.trainers.families import trainer
-
-FEATURES = tuple(
-    Feature(name=name, kind=kind, group="any", description="")
-    for name, kind in (("load", "numeric"), ("colour", "categorical"), ("age", "numeric"), ("site", "categorical"))
-)
-QUICK = {
-    "logistic_regression": {"min_frequency": 20},
-    "catboost": {"iterations": 60, "depth": 3, "early_stopping_rounds": 10},
-    "neural_network": {"epochs": 5, "width": 16, "batch_size": 256, "learning_rate": 0.01, "minimum_count": 20},
-}
+from tests.assets.trainers.cases import CASES, FEATURES, QUICK, QUICK_OF_ALL, Case, data_of, rows, rows_of
 
 
-def rows(first: str, days: int, seed: int, *, rows_per_day: int = 100) -> Rows:
-    """Rows of `days` days from `first`; the base rate falls slowly with the calendar."""
-    random = np.random.default_rng(seed)
-    n = days * rows_per_day
-    day = np.repeat(np.datetime64(first) + np.arange(days), rows_per_day)
-    load, age = random.normal(size=n), random.exponential(size=n)
-    colour = random.choice(["red", "green", "blue", "rare"], size=n, p=[0.5, 0.3, 0.195, 0.005])
-    log_odds = 1.5 * load - 0.7 * age + (colour == "green") * 1.0 - 0.5
-    log_odds -= (day - np.datetime64("2021-01-01")).astype(float) / 60
-    label = (random.random(n) < 1 / (1 + np.exp(-log_odds))).astype(np.int8)
-    frame = pl.DataFrame(
-        {"colour": colour, "load": load, "age": age, "site": random.choice(["n", "s"], size=n), "other": "ignored"}
-    ).with_columns(
-        pl.when(pl.Series(random.random(n) > 0.1)).then("load").alias("load"),
-        pl.when(pl.Series(random.random(n) > 0.05)).then("colour").alias("colour"),
-    )
-    return Rows(features=frame, label=label, day=day)
+@pytest.fixture(scope="session", params=CASES, ids=lambda pair: f"{pair[0]}-{pair[1].rpartition(':')[2]}")
+def case(request: pytest.FixtureRequest) -> Case:
+    """Each task with each family in turn, made once per test session."""
+    task, family = request.param
+    data = data_of(task)
+    fit = trainer(family).fit(data, QUICK_OF_ALL[family], lambda _: None)
+    return Case(task=task, family=family, data=data, unseen=rows_of(task, "2021-02-08", 8, 3), fit=fit)
 
 
 @pytest.fixture(scope="session")

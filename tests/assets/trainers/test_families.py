@@ -102,7 +102,9 @@ def test_contributions_add_up_to_the_score(family: str, fit_of: FitOf, unseen: R
     model = fitted(fit_of(family))
     contributions = model.explain(unseen.features)
     assert contributions.shape == (len(unseen.label), 4)
-    np.testing.assert_allclose(contributions.sum(axis=1), model.log_odds(unseen.features) - model.reference, atol=1e-3)
+    np.testing.assert_allclose(
+        contributions.sum(axis=1), (model.raw(unseen.features) - model.reference)[:, 0], atol=1e-3
+    )
 
 
 def test_contributions_stand_in_the_declared_order(family: str, fit_of: FitOf, unseen: Rows) -> None:
@@ -162,7 +164,7 @@ def test_validation_labels_reach_nothing_but_stopping_and_calibration(
     )
     fit = fit_of(family)
     if not fit.curves:
-        assert np.array_equal(fitted(other).log_odds(unseen.features), fitted(fit).log_odds(unseen.features))
+        assert np.array_equal(fitted(other).raw(unseen.features), fitted(fit).raw(unseen.features))
     else:
         pairs = zip(fit.curves["train_log_loss"], other.curves["train_log_loss"], strict=False)
         assert all(one == two for one, two in pairs)
@@ -177,13 +179,13 @@ def test_early_stopping_keeps_the_best_iteration_of_validation(family: str, fit_
 
 def test_calibration_does_not_change_the_ranking(family: str, fit_of: FitOf, unseen: Rows) -> None:
     model = fitted(fit_of(family))
-    scores, probabilities = model.log_odds(unseen.features), model.predict(unseen.features)
+    scores, probabilities = model.raw(unseen.features)[:, 0], model.predict(unseen.features)
     assert (np.diff(probabilities[np.argsort(scores, kind="stable")]) >= 0).all()
 
 
 def test_the_calibrator_is_the_one_fitted_on_validation(family: str, fit_of: FitOf, data: TrainingData) -> None:
     model = fitted(fit_of(family))
-    expected = Platt.fit(model.log_odds(data.validation.features), data.validation.label)
+    expected = Platt.fit(model.raw(data.validation.features)[:, 0], data.validation.label)
     assert model.description.calibrator == expected
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from assets.trainers import logistic_regression
+from assets.trainers import linear
 from assets.trainers.base import Fit, Rows, TrainingData
 from assets.trainers.families import load_model, trainer
 from assets.trainers.fitted import FittedModel
@@ -26,7 +26,7 @@ def test_a_pipeline_with_an_untrusted_type_is_not_loaded(
     fit_of: FitOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fit_of("logistic_regression").model.save(tmp_path)
-    monkeypatch.setattr(logistic_regression, "TRUSTED_TYPES", ())
+    monkeypatch.setattr(linear, "TRUSTED_TYPES", ())
     with pytest.raises(Exception, match=r"numpy\.dtype"):
         load_model(tmp_path)
 
@@ -53,7 +53,7 @@ def test_a_network_is_not_carried_away_by_a_value_beyond_all_training(unseen: Ro
     model = fit_of("neural_network").model
     assert isinstance(model, FittedModel)
     far, farther = (unseen.features.head(1).with_columns(load=value) for value in (1e3, 1e6))
-    assert model.log_odds(far)[0] == model.log_odds(farther)[0]
+    assert model.raw(far)[0] == model.raw(farther)[0]
 
 
 def test_a_network_keeps_the_weights_of_its_best_epoch_not_of_its_last(
@@ -74,6 +74,6 @@ def test_catboost_stops_before_all_its_trees_when_validation_gets_worse(data: Tr
 def test_the_reference_is_the_score_of_the_average_training_row(fit_of: FitOf, data: TrainingData, family: str) -> None:
     model = fit_of(family).model
     assert isinstance(model, FittedModel)
-    mean = model.log_odds(data.train.features).mean()
+    mean = model.raw(data.train.features).mean()
     # Equal for a sum over columns (and trees); a network bends between the rows that are averaged.
-    assert model.reference == pytest.approx(mean, abs=0.5 if family == "neural_network" else 0.05)
+    assert model.reference[0] == pytest.approx(mean, abs=0.5 if family == "neural_network" else 0.05)

@@ -5,8 +5,11 @@ import numpy as np
 import polars as pl
 import pytest
 
+from assets.policies import Task
 from assets.trainers.base import Fit, Rows, TrainingData
+from assets.trainers.families import trainer
 from assets.trainers.mlflow_signature import MODEL_ARTIFACT, MODEL_CODE, requirements_of, signature_of, to_mlflow
+from tests.assets.trainers.cases import QUICK_OF_ALL, data_of
 
 
 @pytest.fixture
@@ -46,6 +49,35 @@ def test_a_logged_model_answers_through_mlflow_what_it_answers_itself(
         loaded = mlflow.pyfunc.load_model(logged.model_uri)
         answered = loaded.predict(to_mlflow(unseen.features, data.features))
         np.testing.assert_allclose(answered, model.predict(unseen.features), rtol=0, atol=1e-12)
+
+
+@pytest.mark.usefixtures("tracking")
+@pytest.mark.parametrize(("task", "family"), [("multiclass", "catboost"), ("count", "ridge")])
+def test_several_outputs_come_through_mlflow_as_columns_by_their_name(task: Task, family: str, tmp_path: Path) -> None:
+    import mlflow
+
+    data, folder = data_of(task), tmp_path / "model"
+    folder.mkdir()
+    model = trainer(family).fit(data, QUICK_OF_ALL[family], lambda _: None).model
+    model.save(folder)
+    signature = signature_of(data.features, model.outputs)
+    with mlflow.start_run():
+        logged = mlflow.pyfunc.log_model(
+            name="model",
+            python_model=str(MODEL_CODE),
+            artifacts={MODEL_ARTIFACT: str(folder)},
+            signature=signature,
+            pip_requirements=requirements_of(folder),
+            input_example=to_mlflow(data.validation.features[:2], data.features),
+        )
+    answered = mlflow.pyfunc.load_model(logged.model_uri).predict(to_mlflow(data.validation.features, data.features))
+    assert tuple(answered.columns) == model.outputs == tuple(c.name for c in signature.outputs)
+    np.testing.assert_allclose(answered.to_numpy(), model.predict(data.validation.features), rtol=0, atol=1e-9)
+
+
+def test_one_output_has_no_name_in_the_signature(data: TrainingData) -> None:
+    assert [c.name for c in signature_of(data.features, ("probability",)).outputs] == [None]
+    assert signature_of(data.features) == signature_of(data.features, ("probability",))
 
 
 def test_the_signature_lets_integers_be_missing(data: TrainingData) -> None:

@@ -18,7 +18,10 @@ class Recorder:
     defaults: Mapping[str, float | int | str] = field(default_factory=lambda: {"knob": 0.9, "fixed": 1})
     seen: list[tuple[TrainingData, Mapping[str, Any]]] = field(default_factory=list)
 
-    def suggest(self, trial: Any) -> Mapping[str, float | int | str]:
+    def defaults_for(self, data: TrainingData) -> Mapping[str, float | int | str]:  # noqa: ARG002 (interface)
+        return self.defaults
+
+    def suggest(self, trial: Any, data: TrainingData) -> Mapping[str, float | int | str]:  # noqa: ARG002 (interface)
         return {"knob": trial.suggest_float("knob", 0.0, 1.0)}
 
     def fit(self, data: TrainingData, parameters: Mapping[str, Any], progress: Any) -> Fit:  # noqa: ARG002 (interface)
@@ -93,7 +96,7 @@ def test_no_trials_return_the_defaults_without_a_fit(data: TrainingData) -> None
 
 def test_too_few_days_are_refused_with_what_to_do(data: TrainingData) -> None:
     short = replace(data.train, day=np.full(len(data.train.day), np.datetime64("2021-01-01")))
-    with pytest.raises(ValueError, match="4 training days, got 1"):
+    with pytest.raises(ValueError, match="2 training days, got 1"):
         search(Recorder(), replace(data, train=short), trials=1, rows=500, seed=1, progress=quiet)
 
 
@@ -114,4 +117,41 @@ def test_the_defaults_of_a_family_lie_within_what_it_suggests(
     chosen = trainer(family)
     first = search(chosen, data, trials=1, rows=300, seed=4, progress=quiet, fixed=fixed).trials[0]
     searched = {k: v for k, v in first.items() if k not in ("log_loss", *fixed)}
-    assert searched == {k: chosen.defaults[k] for k in searched}
+    assert searched == {k: chosen.defaults_for(data)[k] for k in searched}
+
+
+def short(data: TrainingData, days: int) -> TrainingData:
+    """The first days of the training window."""
+    keep = data.train.day < data.train.day[0] + np.timedelta64(days, "D")
+    train = replace(data.train, features=data.train.features.filter(keep), label=data.train.label[keep])
+    return replace(data, train=replace(train, day=data.train.day[keep]))
+
+
+@pytest.mark.parametrize(("days", "folds"), [(2, 1), (3, 1), (4, 2), (9, 2)])
+def test_few_days_are_searched_with_the_folds_they_have(data: TrainingData, days: int, folds: int) -> None:
+    recorder = Recorder()
+    search(recorder, short(data, days), trials=1, rows=500, seed=1, progress=quiet)
+    assert len(recorder.seen) == folds
+    for fold, _ in recorder.seen:
+        assert fold.train.day.max() < fold.validation.day.min()
+
+
+def test_a_fold_that_cannot_be_learnt_is_left_out_and_told(data: TrainingData) -> None:
+    told: list[str] = []
+    label = np.where(data.train.day < np.datetime64("2021-01-17"), 0, data.train.label).astype(np.int8)
+    one_class_at_first = replace(data, train=replace(data.train, label=label))
+    recorder = Recorder()
+    search(recorder, one_class_at_first, trials=1, rows=500, seed=1, progress=told.append)
+    assert len(recorder.seen) == 1
+    assert any("a fold is left out, because all" in line for line in told)
+
+
+def test_without_any_fold_the_defaults_are_taken_and_told(data: TrainingData) -> None:
+    told: list[str] = []
+    label = np.where(data.train.day < data.train.day[-1], 0, 1).astype(np.int8)
+    found = search(
+        Recorder(), replace(data, train=replace(data.train, label=label)), trials=2, rows=500, seed=1,
+        progress=told.append,
+    )  # fmt: skip
+    assert (found.parameters, found.trials) == ({"knob": 0.9, "fixed": 1}, ())
+    assert any("defaults are taken" in line for line in told)

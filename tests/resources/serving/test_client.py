@@ -11,7 +11,8 @@ import pytest
 
 from resources import processes
 from resources.errors import EndpointError
-from resources.serving.client import PROCESS, Endpoint
+from resources.serving.client import Endpoint
+from resources.serving.ports import process_name
 from resources.serving.target import StateFolder
 from tests.support import toy_use_case
 from tests.support.serving import TOY_PATH, call, endpoint_in, free_port, online, save_model
@@ -31,7 +32,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
 
 
 def pid(endpoint: Endpoint) -> int | None:
-    return processes.status(PROCESS, home=Path(endpoint.home)).pid
+    return processes.status(process_name("parcels"), home=Path(endpoint.home)).pid
 
 
 def state(endpoint: Endpoint) -> StateFolder:
@@ -84,9 +85,10 @@ def test_the_server_of_another_state_folder_is_not_taken_for_ours(running: Endpo
         other.ensure_running("parcels", TOY_PATH)
 
 
-def test_the_server_of_another_use_case_is_not_taken_for_ours(running: Endpoint) -> None:
+def test_the_server_of_another_use_case_is_not_taken_for_ours(running: Endpoint, tmp_path: Path) -> None:
+    other = Endpoint(port=running.port, state_root=running.state_root, home=str(tmp_path))
     with pytest.raises(EndpointError, match=r"held by another program .*serves the model 'parcels'"):
-        running.ensure_running("letters", TOY_PATH)
+        other.ensure_running("letters", TOY_PATH)
 
 
 def test_a_port_that_something_else_holds_is_named_with_the_variable_that_moves_it(tmp_path: Path) -> None:

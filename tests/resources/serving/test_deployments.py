@@ -22,6 +22,7 @@ class Constant:
 
     text: str
     family: str = "constant"
+    outputs: tuple[str, ...] = ("probability",)
 
     def features(self, rows: pl.DataFrame) -> pl.DataFrame:
         return rows

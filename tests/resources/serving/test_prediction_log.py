@@ -11,15 +11,23 @@ import polars as pl
 import pytest
 
 from resources.serving import log
+from resources.serving.answers import Answer
 from resources.serving.log import Entry, PredictionLog
-from resources.serving.protocol import Answer
 from resources.serving.rows import Question
 
 
 def entry(rows: int = 1, day: int = 21, *, features: pl.DataFrame | None = None) -> Entry:
     inputs = pl.DataFrame({"shop": ["north"] * rows})
     times = [datetime(2026, 11, day, 9, tzinfo=UTC)] * rows
-    answer = Answer(id="a", version=3, scores=np.full(rows, 0.25), prediction_times=times, missing_inputs=[])
+    answer = Answer(
+        id="a",
+        version=3,
+        task="binary",
+        outputs=("probability",),
+        scores=np.full(rows, 0.25),
+        prediction_times=times,
+        missing_inputs=[],
+    )
     return Entry(
         answered_at=datetime(2026, 11, day, 12, tzinfo=UTC),
         request_id="r",
