@@ -26,6 +26,7 @@ from pipelines.starting.writing import Origins, use_case_text
 from resources.dialects import Dialect
 from resources.errors import InputError
 from resources.formats import format_of
+from resources.objects import ObjectStore
 from resources.origins_files import FileOrigin
 
 NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,62}")
@@ -95,9 +96,9 @@ def new(
 def _check_name(name: str, root: Path) -> None:
     if not NAME.fullmatch(name):
         raise NewError(f"{name!r} is no name for a use case; use lower-case letters, digits and _, such as late_orders")
-    folder = root / "pipelines" / name
-    if name in TAKEN or folder.exists():
-        raise NewError(f"{folder} exists already, and nothing is overwritten; choose another name, or remove it")
+    for folder in (root / "pipelines" / name, root / "tests" / "pipelines" / name):
+        if name in TAKEN or folder.exists():
+            raise NewError(f"{folder} exists already, and nothing is overwritten; choose another name, or remove it")
 
 
 def _source(source: str, sql_table: str | None) -> dict[str, Any]:
@@ -139,7 +140,7 @@ def _table_name(source: str, sql_table: str | None) -> str:
 def _write(root: Path, name: str, text: str, found: Findings, asker: Asker) -> Started:
     folder, tests = root / "pipelines" / name, root / "tests" / "pipelines" / name
     folder.mkdir(parents=True)
-    tests.mkdir(parents=True, exist_ok=True)
+    tests.mkdir(parents=True)
     files = (folder / "use_case.yaml", tests / "test_use_case.py", tests / "sample.csv")
     files[0].write_text(text, encoding="utf-8")
     files[1].write_text(test_text(name), encoding="utf-8")
@@ -171,4 +172,6 @@ def _add_location(workspace: Path, name: str) -> None:
         f"      location_name: {name}\n"
         "      working_directory: .\n"
     )
-    workspace.write_text(before + ("" if before.endswith("\n") else "\n") + lines, encoding="utf-8")
+    whole = before + ("" if before.endswith("\n") else "\n") + lines
+    # Whole or not at all: every other use case is found by this file.
+    ObjectStore(str(workspace.parent)).write(workspace.name, whole.encode())

@@ -6,8 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -15,6 +14,7 @@ import pytest
 
 from resources import processes
 from resources.processes import ProcessError
+from tests.support.waiting import eventually
 
 SLEEP = [sys.executable, "-c", "import time; print('awake', flush=True); time.sleep(60)"]
 
@@ -37,14 +37,6 @@ def listening() -> Iterator[int]:
 def has_ended(pid: int | None) -> bool:
     """A zombie has ended: it only waits for init to bury it."""
     return pid is not None and (not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
-
-
-def eventually(holds: Callable[[], bool]) -> bool:
-    for _ in range(400):
-        if holds():
-            return True
-        time.sleep(0.05)
-    return False
 
 
 def test_a_started_program_is_found_by_its_name(home: Path) -> None:

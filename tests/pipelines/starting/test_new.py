@@ -1,6 +1,7 @@
 """Five unlike tables, each begun without a question: the leak is named, and what is written works."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import jsonschema
@@ -165,3 +166,12 @@ def test_a_database_is_a_source(desk: Desk, tmp_path: Path, monkeypatch: pytest.
     new("shop", "$SHOP_URL", Wishes(target="churned"), asker, root=desk.root, now=NOW, sql_table="contracts")
     assert "  sql: {url_variable: SHOP_URL, table: contracts}\n" in desk.text()
     assert "table: contracts\n" in desk.text()
+
+
+def test_tests_that_somebody_wrote_are_not_overwritten(desk: Desk, csv: Callable[[pl.DataFrame], Path]) -> None:
+    kept = desk.root / "tests" / "pipelines" / "shop" / "test_use_case.py"
+    kept.parent.mkdir(parents=True)
+    kept.write_text("mine", encoding="utf-8")
+    with pytest.raises(NewError, match="nothing is overwritten"):
+        desk.begin(csv(pl.DataFrame({"a": [1]})), "a")
+    assert kept.read_text(encoding="utf-8") == "mine"

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,6 +14,7 @@ import pytest
 from resources.serving.deployments import Deployments, Status
 from resources.serving.service import Signature
 from resources.serving.target import StateFolder, Target
+from tests.support.waiting import eventually
 
 
 @dataclass
@@ -92,14 +93,6 @@ def ask(folder: StateFolder, number: int, constant: str) -> Target:
     )
     folder.ask_for(target)
     return target
-
-
-def eventually(holds: Callable[[], bool]) -> bool:
-    for _ in range(600):
-        if holds():
-            return True
-        time.sleep(0.02)
-    return False
 
 
 def is_live(deployments: Deployments, number: int) -> bool:
