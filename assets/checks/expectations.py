@@ -99,11 +99,30 @@ def _by_check(frame: pl.DataFrame, expectations: Sequence[Expectation]) -> dict[
 
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = ProgressBarsConfig(globally=False)
-    # The library takes no Polars frame.
-    batch = context.data_sources.pandas_default.read_dataframe(frame.to_pandas())
-    outcome = batch.validate(_suite(expectations), result_format="SUMMARY")
-    # Results come in another order than the suite: each is told by the name it carries in `meta`.
-    return {r.expectation_config.meta["check"]: r for r in outcome.results if r.expectation_config is not None}
+    # The library takes no Polars frame, and copies what it was given once for each expectation: it is given one column
+    # at a time, not all of them.
+    judged: dict[tuple[str, ...], list[Expectation]] = {}
+    for expectation in expectations:
+        judged.setdefault(_looked_at(frame, expectation), []).append(expectation)
+    found: dict[str, ExpectationValidationResult] = {}
+    asset = context.data_sources.add_pandas("polars").add_dataframe_asset("table")
+    whole = asset.add_batch_definition_whole_dataframe("columns")
+    for columns, those in judged.items():
+        batch = whole.get_batch({"dataframe": frame.select(columns).to_pandas()})
+        outcome = batch.validate(_suite(those), result_format="SUMMARY")
+        # Results come in another order than the suite: each is told by the name it carries in `meta`.
+        found |= {r.expectation_config.meta["check"]: r for r in outcome.results if r.expectation_config is not None}
+    return found
+
+
+def _looked_at(frame: pl.DataFrame, expectation: Expectation) -> tuple[str, ...]:
+    """Columns that an expectation may look at: those it names anywhere, or all."""
+    if expectation.type.startswith(TABLE_LEVEL) or "row_condition" in expectation.arguments:
+        return tuple(frame.columns)
+    values = expectation.arguments.values()
+    said = (part for value in values for part in (value if isinstance(value, list | tuple | set) else [value]))
+    named = {part for part in said if isinstance(part, str)}
+    return tuple(column for column in frame.columns if column in named)
 
 
 def _suite(expectations: Sequence[Expectation]) -> "ExpectationSuite":

@@ -2,6 +2,7 @@
 
 import polars as pl
 import pytest
+from great_expectations.expectations.row_conditions import Column
 
 from assets.checks.expectations import NO_ROWS, ExpectationResult, told, validate
 from assets.contracts import Expectation
@@ -44,6 +45,13 @@ def test_a_table_is_judged_by_each_expectation() -> None:
         "colours_are_known": True,
         "rows_are_unique": True,
     }
+
+
+def test_an_expectation_may_look_at_a_column_that_only_its_condition_names() -> None:
+    red = {"row_condition": Column("colour") == "red"}
+    reds_are_small = Expectation(check="s", type=BETWEEN, arguments={"column": "size", "max_value": 100, **red})
+    assert one(FRAME, reds_are_small).error is None
+    assert one(FRAME, reds_are_small).passed
 
 
 def test_a_result_carries_the_declared_severity() -> None:
