@@ -20,6 +20,9 @@ def new(
     target: Annotated[str, typer.Option(help="The column to predict.")],
     time: Annotated[str | None, typer.Option(help="The column with the time of a row; else found out.")] = None,
     ahead: Annotated[str, typer.Option(help="How long before that is asked: 24h, or a column that says it.")] = "0h",
+    known_after: Annotated[
+        str | None, typer.Option(help="How long after the time of a row its outcome is known: 14d; else found out.")
+    ] = None,
     key: Annotated[
         list[str] | None, typer.Option(help="A column of the key; several times for several; none: no key.")
     ] = None,
@@ -38,7 +41,7 @@ def new(
     begin(
         name,
         source,
-        Wishes(target=target, time=time, ahead=ahead, key=_key(key), zone=zone, task=task),
+        Wishes(target=target, time=time, ahead=ahead, known_after=known_after, key=_key(key), zone=zone, task=task),
         Asker(echo=typer.echo, prompt=(lambda q, d: str(typer.prompt(q, default=d))) if is_asked else None),
         root=catalogue.WORKSPACE.parent,
         now=datetime.now(tz=UTC),

@@ -45,12 +45,14 @@ class Wishes:
 
     Attributes:
         ahead: How long before the time of a row the question is asked: a length, or a column that says it.
+        known_after: How long after the time of a row its outcome is known, a length; None: found out, else asked.
         key: Columns of the key; None: found out; empty: there is none.
     """
 
     target: str
     time: str | None = None
     ahead: str = "0h"
+    known_after: str | None = None
     key: tuple[str, ...] | None = None
     zone: str = "UTC"
     task: Task | None = None
@@ -73,6 +75,7 @@ class Findings:
     Attributes:
         event_time: Instant of each sampled row (UTC), null where it cannot be read or believed.
         others: Other readings of the time that were possible.
+        known_after: How long after the time of a row its outcome is known.
         times: How other columns of times are written, by column.
         future: Sampled rows dated after now, believable ones.
         implausible: Sampled rows whose time was read and cannot be believed.
@@ -84,6 +87,7 @@ class Findings:
     others: tuple[TimeFinding, ...]
     times: Mapping[str, TimeSpec]
     profile: Profile
+    known_after: timedelta
     asked: Asked
     leaks: tuple[LeakWarning, ...]
     roles: Mapping[str, Suggestion]
@@ -138,6 +142,7 @@ def investigate(sample: Sample, wishes: Wishes, asker: Asker, now: datetime) -> 
         others=tuple(others),
         times=times,
         profile=found,
+        known_after=_known_after(found, wishes.known_after, asker),
         asked=asked,
         leaks=tuple(leaks),
         roles={s.column: s for s in suggest_roles(found, leaks)},
@@ -222,6 +227,20 @@ def _asked(
     if numbers.is_empty():
         raise StartError(f"--ahead: {ahead!r} holds neither times nor numbers of days")
     return Asked(lead=ahead, longest=_days(timedelta(days=float(numbers.quantile(0.999) or 0))))
+
+
+def _known_after(found: Profile, wished: str | None, asker: Asker) -> timedelta:
+    """As said; else as long as labels are missing at the end of the table; else as a person knows, or at once."""
+    if wished is not None:
+        try:
+            return length(wished)
+        except ValueError as error:
+            raise StartError(f"--known-after: {error}") from error
+    if (delay := found.target.label_delay) is not None:
+        return -(-delay // timedelta(hours=1)) * timedelta(hours=1)
+    question = f"How long after the time of a row is its {found.target.name!r} known?"
+    why = "the table does not show it; too short a time lets features see what nobody knew yet: say --known-after"
+    return asker.measure(question, timedelta(0), why)
 
 
 def _days(longest: object) -> timedelta:

@@ -5,7 +5,10 @@ Belongs here: asking with a proposal. Does not belong here: what is asked (`find
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Final
+
+from pipelines.declared.words import length, written
 
 MOST_TRIES: Final = 3
 
@@ -36,3 +39,15 @@ class Asker:
                 return answer
             self.echo(f"  {answer!r} is none of {', '.join(choices)}")
         return choices[0]
+
+    def measure(self, question: str, proposed: timedelta, why: str) -> timedelta:
+        """A length of time; one is proposed because of `why`."""
+        if self.prompt is None:
+            self.echo(f"  {question} {written(proposed)} ({why})")
+            return proposed
+        for _ in range(MOST_TRIES):
+            try:
+                return length(self.prompt(f"{question} ({why})", written(proposed)))
+            except ValueError as error:
+                self.echo(f"  {error}")
+        return proposed

@@ -8,6 +8,7 @@ from typing import Final
 
 from assets.logic.profiling.column_profile import ColumnProfile
 from assets.logic.profiling.values import quoted
+from pipelines.declared.words import written
 from pipelines.starting.findings import Findings
 from pipelines.starting.writing import SOME_MISFITS
 from resources.dialects import Dialect
@@ -74,6 +75,7 @@ def _target(found: Findings) -> Iterator[str]:
         low, middle, high = target.quantiles
         yield f"  from {low:g} to {high:g}, half of them up to {middle:g}"
     yield from (f"  {note}" for note in target.notes)
+    yield f"  Known {written(found.known_after)} after the time of its row" if found.known_after else "  Known at once"
 
 
 def _columns(found: Findings) -> Iterator[str]:

@@ -6,7 +6,6 @@ the words of YAML (`yaml_text.py`).
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any, Final
 
 from assets.logic.profiling.column_profile import ColumnKind, ColumnProfile
@@ -105,13 +104,7 @@ def _target(found: Findings) -> dict[str, object]:
     told: dict[str, object] = {"column": target.name, "task": target.task}
     if target.positive is not None:
         told["positive"] = target.positive
-    return told | {"known_after": _known_after(found)}
-
-
-def _known_after(found: Findings) -> timedelta:
-    """As long as labels are missing at the end of the table; else at once, for a person to change."""
-    delay = found.profile.target.label_delay
-    return timedelta(0) if delay is None else -(-delay // timedelta(hours=1)) * timedelta(hours=1)
+    return told | {"known_after": found.known_after}
 
 
 def _predict(found: Findings) -> list[str]:

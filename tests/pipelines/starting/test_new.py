@@ -15,6 +15,7 @@ from pipelines.declared.json_schema import PATH as SCHEMA
 from pipelines.declared.reading import Loader
 from pipelines.starting.new import NewError
 from pipelines.starting.trial import try_sample
+from resources.errors import InputError
 from tests.pipelines.starting.conftest import Desk
 from tests.support.tables import TABLES, Table
 
@@ -127,7 +128,7 @@ def test_a_person_is_asked_which_of_two_times_is_meant(desk: Desk, tmp_path: Pat
         asked.append(proposal)
         return "last_seen_at"
 
-    started = desk.begin(path, "churned", prompt=prompt)
+    started = desk.begin(path, "churned", prompt=prompt, known_after="0h")
     assert asked == ["signed_at"]
     assert started.found.time.spec.columns == {"instant": "last_seen_at"}
 
@@ -175,3 +176,38 @@ def test_tests_that_somebody_wrote_are_not_overwritten(desk: Desk, csv: Callable
     with pytest.raises(NewError, match="nothing is overwritten"):
         desk.begin(csv(pl.DataFrame({"a": [1]})), "a")
     assert kept.read_text(encoding="utf-8") == "mine"
+
+
+def test_when_outcomes_become_known_can_be_said(desk: Desk, tmp_path: Path) -> None:
+    desk.begin(churn(tmp_path), "churned", known_after="14d")
+    assert "known_after: 14d" in desk.text()
+    assert "  Known 14d after the time of its row" in desk.said
+
+
+def test_when_outcomes_become_known_is_asked_where_the_table_does_not_show_it(desk: Desk, tmp_path: Path) -> None:
+    answers = {"How long after the time of a row is its 'churned' known?": iter(["soon", "3d"])}
+    desk.begin(
+        churn(tmp_path), "churned", prompt=lambda q, proposed: next(answers.get(q.split(" (")[0], iter([proposed])))
+    )
+    assert "known_after: 3d" in desk.text()
+    assert any("'soon' is no length of time" in line for line in desk.said)
+
+
+def test_without_a_person_what_was_assumed_of_the_outcome_is_told(desk: Desk, tmp_path: Path) -> None:
+    desk.begin(churn(tmp_path), "churned")
+    assert "How long after the time of a row is its 'churned' known? 0h (the table does not show it" in desk.told
+
+
+def test_outcomes_missing_at_the_end_of_a_table_say_when_they_become_known(
+    desk: Desk, csv: Callable[[pl.DataFrame], Path], tmp_path: Path
+) -> None:
+    whole = pl.read_csv(churn(tmp_path), infer_schema=False)
+    last = whole["signed_at"].str.slice(0, 10).unique().sort()[-5]
+    frame = whole.with_columns(churned=pl.when(pl.col("signed_at") < last).then("churned"))
+    desk.begin(csv(frame), "churned")
+    assert "known_after: 0h" not in desk.text()
+
+
+def test_an_outcome_known_after_no_length_of_time_is_refused(desk: Desk, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="--known-after: 'a while' is no length of time"):
+        desk.begin(churn(tmp_path), "churned", known_after="a while")
