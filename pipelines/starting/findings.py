@@ -21,7 +21,7 @@ from assets.logic.times_columns import has_time_name
 from assets.logic.times_detection import TimeFinding, detect
 from assets.policies import Task
 from pipelines.declared.origin import AHEAD
-from pipelines.declared.words import length
+from pipelines.starting.asking import Asked, asked_at, when_asked, when_known
 from pipelines.starting.cutting import Cutting, cut
 from pipelines.starting.keys import ChosenKey, choose_key
 from pipelines.starting.questions import Asker
@@ -56,16 +56,6 @@ class Wishes:
     key: tuple[str, ...] | None = None
     zone: str = "UTC"
     task: Task | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Asked:
-    """When the question is asked: one of a fixed length, a column of numbers (days), a column of times."""
-
-    ahead: timedelta = timedelta(0)
-    lead: str | None = None
-    at: str | None = None
-    longest: timedelta | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +113,7 @@ def investigate(sample: Sample, wishes: Wishes, asker: Asker, now: datetime) -> 
         frame, target, event_time, task=wishes.task, time_columns=[*parts, *times], is_time=lambda c: c.name in times
     )
     _require_enough(found, event_time)
-    asked = _asked(frame, wishes.ahead, times, event_time, parts)
+    asked = when_asked(frame, wishes.ahead, times, event_time, parts)
     parsed = {name: frame.select(spec.parse(frame.schema).alias(name))[name] for name, spec in times.items()}
     leaks = find_leaks(
         frame,
@@ -131,7 +121,7 @@ def investigate(sample: Sample, wishes: Wishes, asker: Asker, now: datetime) -> 
         found.target.task,
         event_time,
         times={n: s for n, s in parsed.items() if n != asked.at},
-        asked_at=_asked_at(frame, asked, parsed, event_time),
+        asked_at=asked_at(frame, asked, parsed, event_time),
         except_for=[*parts, *[n for n in (asked.lead, asked.at) if n]],
     )
     key = choose_key(frame, found, event_time, parts, wishes.key, [w.column for w in leaks], is_sample=sample.step > 1)
@@ -142,7 +132,7 @@ def investigate(sample: Sample, wishes: Wishes, asker: Asker, now: datetime) -> 
         others=tuple(others),
         times=times,
         profile=found,
-        known_after=_known_after(found, wishes.known_after, asker),
+        known_after=when_known(found, wishes.known_after, asker),
         asked=asked,
         leaks=tuple(leaks),
         roles={s.column: s for s in suggest_roles(found, leaks)},
@@ -207,52 +197,3 @@ def _require_enough(found: Profile, event_time: pl.Series) -> None:
             f"All rows lie on {days} day(s), and a model is judged on days after those it learnt from. Deliver rows of "
             "at least 7 days, or name another time with --time."
         )
-
-
-def _asked(
-    frame: pl.DataFrame, ahead: str, times: Mapping[str, TimeSpec], event_time: pl.Series, parts: Sequence[str]
-) -> Asked:
-    """A length, or a column that says when the question is asked."""
-    if ahead not in frame.columns:
-        try:
-            return Asked(ahead=length(ahead))
-        except ValueError as error:
-            raise StartError(f"--ahead: {error}, or the name of a column") from error
-    if ahead in parts:
-        raise StartError(f"--ahead: {ahead!r} is the time of the row itself; leave --ahead out to ask at that time")
-    if ahead in times:
-        before = (event_time - frame.select(times[ahead].parse(frame.schema)).to_series()).drop_nulls()
-        return Asked(at=ahead, longest=_days(before.quantile(0.999)))
-    numbers = frame[ahead].cast(pl.Float64, strict=False).drop_nulls()
-    if numbers.is_empty():
-        raise StartError(f"--ahead: {ahead!r} holds neither times nor numbers of days")
-    return Asked(lead=ahead, longest=_days(timedelta(days=float(numbers.quantile(0.999) or 0))))
-
-
-def _known_after(found: Profile, wished: str | None, asker: Asker) -> timedelta:
-    """As said; else as long as labels are missing at the end of the table; else as a person knows, or at once."""
-    if wished is not None:
-        try:
-            return length(wished)
-        except ValueError as error:
-            raise StartError(f"--known-after: {error}") from error
-    if (delay := found.target.label_delay) is not None:
-        return -(-delay // timedelta(hours=1)) * timedelta(hours=1)
-    question = f"How long after the time of a row is its {found.target.name!r} known?"
-    why = "the table does not show it; too short a time lets features see what nobody knew yet: say --known-after"
-    return asker.measure(question, timedelta(0), why)
-
-
-def _days(longest: object) -> timedelta:
-    """Whole days, one at least."""
-    span = longest if isinstance(longest, timedelta) else timedelta(0)
-    return timedelta(days=max(1, -(-span // timedelta(days=1))))
-
-
-def _asked_at(frame: pl.DataFrame, asked: Asked, parsed: Mapping[str, pl.Series], event_time: pl.Series) -> pl.Series:
-    if asked.at is not None:
-        return parsed[asked.at]
-    if asked.lead is None:
-        return event_time - asked.ahead
-    days = frame[asked.lead].cast(pl.Float64, strict=False)
-    return event_time - (days * 86_400_000_000).cast(pl.Int64).cast(pl.Duration("us"))
