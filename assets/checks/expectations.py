@@ -116,13 +116,13 @@ def _by_check(frame: pl.DataFrame, expectations: Sequence[Expectation]) -> dict[
 
 
 def _looked_at(frame: pl.DataFrame, expectation: Expectation) -> tuple[str, ...]:
-    """Columns that an expectation may look at: those it names anywhere, or all."""
+    """Columns that an expectation may look at: those it names anywhere; all, if that cannot tell."""
     if expectation.type.startswith(TABLE_LEVEL) or "row_condition" in expectation.arguments:
         return tuple(frame.columns)
     values = expectation.arguments.values()
     said = (part for value in values for part in (value if isinstance(value, list | tuple | set) else [value]))
     named = {part for part in said if isinstance(part, str)}
-    return tuple(column for column in frame.columns if column in named)
+    return tuple(column for column in frame.columns if column in named) or tuple(frame.columns)
 
 
 def _suite(expectations: Sequence[Expectation]) -> "ExpectationSuite":

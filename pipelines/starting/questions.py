@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Final
 
 from pipelines.declared.words import length, written
+from resources.errors import InputError
 
 MOST_TRIES: Final = 3
 
@@ -29,7 +30,11 @@ class Asker:
     prompt: Prompt | None = None
 
     def choose(self, question: str, choices: Sequence[str], why: str) -> str:
-        """One of the choices, of which the first is proposed because of `why`."""
+        """One of the choices, of which the first is proposed because of `why`.
+
+        Raises:
+            InputError: If no answer is one, in `MOST_TRIES` tries.
+        """
         if self.prompt is None or len(choices) == 1:
             self.echo(f"  {question} {choices[0]} ({why})")
             return choices[0]
@@ -38,10 +43,14 @@ class Asker:
             if answer in choices:
                 return answer
             self.echo(f"  {answer!r} is none of {', '.join(choices)}")
-        return choices[0]
+        raise _unanswered(question)
 
     def measure(self, question: str, proposed: timedelta, why: str) -> timedelta:
-        """A length of time; one is proposed because of `why`."""
+        """A length of time; one is proposed because of `why`.
+
+        Raises:
+            InputError: If no answer is one, in `MOST_TRIES` tries.
+        """
         if self.prompt is None:
             self.echo(f"  {question} {written(proposed)} ({why})")
             return proposed
@@ -50,4 +59,11 @@ class Asker:
                 return length(self.prompt(f"{question} ({why})", written(proposed)))
             except ValueError as error:
                 self.echo(f"  {error}")
-        return proposed
+        raise _unanswered(question)
+
+
+def _unanswered(question: str) -> InputError:
+    """A proposal that was not taken must not stand for an answer."""
+    return InputError(
+        f"No answer to the question {question!r} in {MOST_TRIES} tries, and nothing was written; start again"
+    )

@@ -211,3 +211,9 @@ def test_outcomes_missing_at_the_end_of_a_table_say_when_they_become_known(
 def test_an_outcome_known_after_no_length_of_time_is_refused(desk: Desk, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="--known-after: 'a while' is no length of time"):
         desk.begin(churn(tmp_path), "churned", known_after="a while")
+
+
+def test_a_question_without_an_answer_writes_nothing(desk: Desk, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"No answer to the question .*'churned' known"):
+        desk.begin(churn(tmp_path), "churned", prompt=lambda *_: "soon")
+    assert not (desk.root / "pipelines" / "shop").exists()
