@@ -11,6 +11,7 @@ from typing import Final, Literal
 
 import polars as pl
 
+from assets.automation import Automation
 from assets.logic.point_in_time import Clock, History
 from assets.partitions import Partitions
 from assets.policies import DeclarationError, PromotionPolicy, Task, TimeSplit, TrainerSpec, require_known
@@ -102,6 +103,7 @@ class UseCase:
         naive: Further naive predictions by name, each a numeric feature that is a prediction as it stands, such as the
             value a week ago. For quantities and counts only.
         slices: Columns by which scores are reported and guarded.
+        automation: What is watched, and what starts a retraining.
     """
 
     name: str
@@ -126,6 +128,7 @@ class UseCase:
     baseline_by: tuple[str, ...] = ()
     naive: Mapping[str, str] = field(default_factory=dict)
     slices: tuple[str, ...] = ()
+    automation: Automation = field(default_factory=Automation)
     seed: int = 20130901
 
     def __post_init__(self) -> None:

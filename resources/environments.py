@@ -6,6 +6,7 @@ does. No code outside this module asks which environment it is in.
 
 from typing import Any
 
+from resources.clock import Clock
 from resources.lake import Lake
 from resources.landing import LandingZone
 from resources.registry import MlflowModelRegistry
@@ -18,6 +19,7 @@ from resources.values import JsonValues
 def resources_for(settings: Settings) -> dict[str, Any]:
     """The resources by the names under which assets ask for them."""
     return {
+        "clock": Clock(),
         "landing": LandingZone(root=settings.landing_root),
         "lake": Lake(root=settings.lake_root, storage_options=settings.storage_options),
         "registry": MlflowModelRegistry(

@@ -4,7 +4,7 @@ Belongs here: carrying a verdict out, once, and putting it on record. Does not b
 (`assets/logic/promotion.py`).
 """
 
-from datetime import UTC, datetime
+from datetime import datetime
 
 import dagster as dg
 import polars as pl
@@ -13,6 +13,7 @@ from assets.code_version import code_version
 from assets.contracts import UseCase
 from assets.stages.common import asset_facts, asset_key, commit_of, preview, table_name
 from assets.stages.contest import Verdict
+from resources.clock import Clock
 from resources.lake import Lake
 from resources.mlflow_versions import ModelVersion
 from resources.registry import MlflowModelRegistry
@@ -44,7 +45,7 @@ def build_champion(use_case: UseCase) -> dg.AssetsDefinition:
         code_version=code_version(__name__),
     )
     def champion(
-        context: dg.AssetExecutionContext, verdict: Verdict, lake: Lake, registry: MlflowModelRegistry
+        context: dg.AssetExecutionContext, verdict: Verdict, lake: Lake, registry: MlflowModelRegistry, clock: Clock
     ) -> dg.MaterializeResult[ModelVersion]:
         before = registry.champion(use_case.name)
         if before not in (verdict.champion, verdict.winner):
@@ -56,7 +57,7 @@ def build_champion(use_case: UseCase) -> dg.AssetsDefinition:
         ledger = table_name(use_case, LEDGER)
         # The ledger comes first, and once per evaluation: killed in between, a second run completes the first.
         if not _is_on_record(lake, ledger, verdict):
-            lake.append(ledger, _row(verdict, context.run.run_id), commit_of(context, key))
+            lake.append(ledger, _row(verdict, context.run.run_id, clock.now()), commit_of(context, key))
         if verdict.winner is not None:
             registry.promote(verdict.winner)
         live = verdict.winner or before
@@ -93,11 +94,11 @@ def _is_on_record(lake: Lake, ledger: str, verdict: Verdict) -> bool:
     return not lake.scan(ledger).filter(pl.col("evaluation_id") == verdict.evaluation_id).collect().is_empty()
 
 
-def _row(verdict: Verdict, run_id: str) -> pl.DataFrame:
+def _row(verdict: Verdict, run_id: str, now: datetime) -> pl.DataFrame:
     model = verdict.winner or verdict.champion
     row = {
         "evaluation_id": verdict.evaluation_id,
-        "decided_at": datetime.now(UTC),
+        "decided_at": now,
         "decision": "promoted" if verdict.winner else "kept" if verdict.champion else "refused",
         "model_version": str(model) if model else None,
         "family": model.family if model else None,

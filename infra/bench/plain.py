@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final, cast
 
@@ -150,7 +150,7 @@ class Script:
         return contest.verdict(evaluation, RUN)
 
     def _promoted(self, verdict: Verdict) -> ModelVersion:
-        self.lake.append(self._name(champion.LEDGER), champion._row(verdict, RUN), COMMIT)
+        self.lake.append(self._name(champion.LEDGER), champion._row(verdict, RUN, datetime.now(UTC)), COMMIT)
         if verdict.winner is None:
             raise RuntimeError(f"nothing was promoted: {' '.join(verdict.reasons)}")
         self.registry.promote(verdict.winner)
