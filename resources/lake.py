@@ -96,7 +96,7 @@ class Lake(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster's gene
             LakeError: If there is no such table or version, or the store fails.
         """
         delta = self._opened(table, version)
-        rows = pl.scan_delta(delta, storage_options=self._options)
+        rows = pl.scan_delta(delta, storage_options=self.options)
         if partitions is None:
             return rows
         self._refuse_other_partitioning(table, delta, is_partitioned=True)
@@ -138,7 +138,8 @@ class Lake(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster's gene
         return f"{self.root.rstrip('/')}/{table}"
 
     @property
-    def _options(self) -> dict[str, str]:
+    def options(self) -> dict[str, str]:
+        """How the store is reached, in Delta's terms."""
         # Without conditional puts two writers on S3 could both believe that they made the same version.
         defaults = {"aws_conditional_put": "etag"} if self.root.startswith("s3://") else {}
         return {**defaults, **self.storage_options}
@@ -149,7 +150,7 @@ class Lake(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster's gene
         delta = self._opened_or_made(table, frame, keys, commit)
         schema = _schema(delta)
         rows = (evolved if schema_evolution else fitted)(frame, schema, self.uri(table))
-        there = pl.scan_delta(delta, storage_options=self._options)
+        there = pl.scan_delta(delta, storage_options=self.options)
         there = there if keys is None else there.filter(pl.col(PARTITION_KEY).is_in(keys))
         if rows.schema != schema or not is_same(rows, there.collect()):
             deltalake.write_deltalake(
@@ -184,7 +185,7 @@ class Lake(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster's gene
                     deltalake.Schema.from_arrow(frame.schema),
                     partition_by=None if keys is None else [PARTITION_KEY],
                     configuration=KEEP_HISTORY,
-                    storage_options=self._options,
+                    storage_options=self.options,
                     commit_properties=commit.properties,
                 )
             except DeltaError:
@@ -196,7 +197,7 @@ class Lake(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster's gene
 
     def _found(self, table: str, version: int | None = None) -> deltalake.DeltaTable | None:
         try:
-            return deltalake.DeltaTable(self.uri(table), version=version, storage_options=self._options)
+            return deltalake.DeltaTable(self.uri(table), version=version, storage_options=self.options)
         except TableNotFoundError:
             return None
 
