@@ -9,10 +9,11 @@ from typing import Any
 from resources.clock import Clock
 from resources.lake import Lake
 from resources.landing import LandingZone
+from resources.notifier import Mail, Notifier
 from resources.registry import MlflowModelRegistry
 from resources.reports import Reports
 from resources.serving.client import Endpoint
-from resources.settings import Settings
+from resources.settings import PREFIX, Settings
 from resources.values import JsonValues
 
 
@@ -27,6 +28,7 @@ def resources_for(settings: Settings) -> dict[str, Any]:
             artifact_root=str(settings.mlflow_home / "artifacts"),
             ui_url=f"http://127.0.0.1:{settings.mlflow_port}",
         ),
+        "notifier": _notifier(settings),
         "reports": Reports(root=str(settings.reports_home)),
         "endpoint_server": Endpoint(
             host="127.0.0.1",
@@ -37,3 +39,23 @@ def resources_for(settings: Settings) -> dict[str, Any]:
         ),
         "io_manager": JsonValues(root=str(settings.home / "values")),
     }
+
+
+def _notifier(settings: Settings) -> Notifier:
+    mail = None
+    if settings.smtp_host is not None and settings.smtp_from is not None:
+        mail = Mail(
+            host=settings.smtp_host,
+            port=settings.smtp_port,
+            tls=settings.smtp_tls,
+            user=settings.smtp_user,
+            password_variable=f"{PREFIX}SMTP_PASSWORD" if settings.smtp_password else None,
+            sender=settings.smtp_from,
+            to=settings.recipients,
+        )
+    return Notifier(
+        root=str(settings.notices_home),
+        dagster_url=settings.dagster_url,
+        webhook_variable=f"{PREFIX}WEBHOOK_URL" if settings.webhook_url else None,
+        mail=mail,
+    )

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from resources.errors import SettingsError
@@ -43,6 +43,11 @@ class Settings(BaseSettings):
         landing: Landing zone, a folder or `s3://bucket/prefix`; None: under `home`.
         lake: Lake, a folder or `s3://bucket/prefix`; None: under `home`.
         s3_endpoint: `AWS_ENDPOINT_URL`, for an S3 that is not Amazon's.
+        webhook_url: Incoming webhook, as Slack's, that gets every notice; None: none.
+        smtp_host: Mail server by which every notice is mailed from `smtp_from` to `smtp_to`; None: no mail.
+        smtp_tls: `starttls` demands the switch to TLS, `tls` speaks it from the first byte (usually port 465).
+        smtp_user: Whom to log in as, with `smtp_password`.
+        smtp_to: Recipients, with commas in between.
 
     Raises:
         SettingsError: If a value is not allowed, naming the variable.
@@ -58,6 +63,14 @@ class Settings(BaseSettings):
     landing: Root = None
     lake: Root = None
     s3_endpoint: str | None = Field(default=None, validation_alias="AWS_ENDPOINT_URL")
+    webhook_url: SecretStr | None = None
+    smtp_host: str | None = None
+    smtp_port: Port = 587
+    smtp_tls: Literal["starttls", "tls", "off"] = "starttls"
+    smtp_user: str | None = None
+    smtp_password: SecretStr | None = None
+    smtp_from: str | None = None
+    smtp_to: str | None = None
 
     def __init__(self, **values: Any) -> None:
         try:
@@ -73,6 +86,29 @@ class Settings(BaseSettings):
             if shared := [other for other, same in ports.items() if same == port and other != name]:
                 raise SettingsError(f"{name} and {shared[0]} are both {port}; give each a port of its own")
         return self
+
+    @model_validator(mode="after")
+    def _notices_can_be_sent(self) -> "Settings":
+        url = self.webhook_url
+        if url is not None and not url.get_secret_value().startswith(("http://", "https://")):
+            raise SettingsError(f"{PREFIX}WEBHOOK_URL is no address that starts with https://")
+        if self.smtp_host is not None and not (self.smtp_from and self.recipients):
+            raise SettingsError(f"{PREFIX}SMTP_HOST is set, so {PREFIX}SMTP_FROM and {PREFIX}SMTP_TO must be as well")
+        if (self.smtp_user is None) != (self.smtp_password is None):
+            raise SettingsError(f"of {PREFIX}SMTP_USER and {PREFIX}SMTP_PASSWORD only one is set; a login needs both")
+        if self.smtp_password is not None and self.smtp_tls == "off":
+            raise SettingsError(f"{PREFIX}SMTP_TLS is off, which would send {PREFIX}SMTP_PASSWORD in the clear")
+        return self
+
+    @property
+    def recipients(self) -> list[str]:
+        """Who gets mail."""
+        return [address for address in (a.strip() for a in (self.smtp_to or "").split(",")) if address]
+
+    @property
+    def dagster_url(self) -> str:
+        """Where Dagster's user interface answers."""
+        return f"http://127.0.0.1:{self.dagster_port}"
 
     @property
     def reserved_ports(self) -> list[int]:
@@ -118,6 +154,11 @@ class Settings(BaseSettings):
     def serving_home(self) -> Path:
         """What the endpoint serves and logs."""
         return self.home / "serving"
+
+    @property
+    def notices_home(self) -> Path:
+        """What people were told."""
+        return self.home / "notices"
 
     @property
     def run_home(self) -> Path:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from resources.environments import resources_for
 from resources.errors import SettingsError
 from resources.settings import Settings
 
@@ -24,8 +25,9 @@ def test_all_state_is_under_home(home: Path) -> None:
     assert settings.home == home
     places = [Path(settings.landing_root), Path(settings.lake_root), settings.mlflow_home, settings.dagster_home]
     places += [settings.reports_home, settings.serving_home, settings.run_home, settings.logs_home, settings.bench_home]
+    places += [settings.notices_home]
     assert {place.parent for place in places} == {home}
-    assert len(set(places)) == 9
+    assert len(set(places)) == 10
 
 
 def test_a_relative_home_is_made_absolute_when_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,3 +100,51 @@ def test_settings_do_not_change() -> None:
 def test_nothing_is_read_on_import(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("THROUGHLINE_ENDPOINT_PORT", "many")
     subprocess.run([sys.executable, "-c", "import resources.settings"], check=True)
+
+
+MAIL = {"THROUGHLINE_SMTP_HOST": "mail", "THROUGHLINE_SMTP_FROM": "a@b.c", "THROUGHLINE_SMTP_TO": "d@e.f, g@h.i"}
+LOGIN = {"THROUGHLINE_SMTP_USER": "anna", "THROUGHLINE_SMTP_PASSWORD": "hush"}
+
+
+def given(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+
+
+def test_without_variables_notices_go_to_the_log_alone(home: Path) -> None:
+    notifier = resources_for(Settings())["notifier"]
+    assert (notifier.root, notifier.webhook_variable, notifier.mail) == (str(home / "notices"), None, None)
+
+
+def test_a_webhook_and_mail_are_set_by_variables(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given(monkeypatch, {**MAIL, **LOGIN, "THROUGHLINE_WEBHOOK_URL": "https://hooks/secret-path"})
+    notifier = resources_for(Settings())["notifier"]
+    assert notifier.webhook_variable == "THROUGHLINE_WEBHOOK_URL"
+    assert (notifier.mail.host, notifier.mail.port, notifier.mail.tls) == ("mail", 587, "starttls")
+    assert notifier.mail.to == ["d@e.f", "g@h.i"]
+
+
+def test_secrets_are_in_no_repr(monkeypatch: pytest.MonkeyPatch) -> None:
+    given(monkeypatch, {**MAIL, **LOGIN, "THROUGHLINE_WEBHOOK_URL": "https://hooks/secret-path"})
+    settings = Settings()
+    shown = f"{settings!r} {resources_for(settings)['notifier']!r} {settings.model_dump_json()}"
+    assert "hush" not in shown
+    assert "secret-path" not in shown
+
+
+@pytest.mark.parametrize(
+    ("variables", "told"),
+    [
+        ({"THROUGHLINE_WEBHOOK_URL": "secret-path"}, "WEBHOOK_URL is no address"),
+        ({"THROUGHLINE_SMTP_HOST": "mail"}, "SMTP_FROM and THROUGHLINE_SMTP_TO"),
+        ({**MAIL, "THROUGHLINE_SMTP_USER": "anna"}, "only one is set"),
+        ({**MAIL, **LOGIN, "THROUGHLINE_SMTP_TLS": "off"}, "in the clear"),
+    ],
+)
+def test_notices_that_could_not_be_sent_are_refused(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], told: str
+) -> None:
+    given(monkeypatch, variables)
+    with pytest.raises(SettingsError, match=told) as error:
+        Settings()
+    assert "secret-path" not in str(error.value)
