@@ -68,7 +68,9 @@ class Lake(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster's gene
         with self._named("write", table):
             return retrying()(self._replace, table, frame, keys, commit, schema_evolution)
 
-    def append(self, table: str, frame: pl.DataFrame, commit: Commit) -> TableVersion:
+    def append(
+        self, table: str, frame: pl.DataFrame, commit: Commit, *, schema_evolution: bool = False
+    ) -> TableVersion:
         """Add rows to an unpartitioned table (a ledger), in one commit; none are touched. No rows: no commit.
 
         Raises:
@@ -76,7 +78,7 @@ class Lake(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster's gene
         """
         refuse_unknown_types(frame, self.uri(table))
         with self._named("append to", table):
-            return retrying()(self._append, table, frame, commit)
+            return retrying()(self._append, table, frame, commit, schema_evolution)
 
     def delete_partitions(self, table: str, partitions: Sequence[str], commit: Commit) -> TableVersion:
         """Empty `partitions` in one commit; those without rows stay as they are.
@@ -164,12 +166,13 @@ class Lake(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster's gene
             )
         return TableVersion(table, int(delta.version()))
 
-    def _append(self, table: str, frame: pl.DataFrame, commit: Commit) -> TableVersion:
+    def _append(self, table: str, frame: pl.DataFrame, commit: Commit, schema_evolution: bool) -> TableVersion:
         delta = self._opened_or_made(table, frame, None, commit)
-        rows = fitted(frame, _schema(delta), self.uri(table))
+        rows = (evolved if schema_evolution else fitted)(frame, _schema(delta), self.uri(table))
         if not rows.is_empty():
+            properties = commit.properties  # merging changes nothing where the columns are those of the table
             deltalake.write_deltalake(
-                delta, rows, mode="append", writer_properties=WRITER, commit_properties=commit.properties
+                delta, rows, mode="append", schema_mode="merge", writer_properties=WRITER, commit_properties=properties
             )
         return TableVersion(table, int(delta.version()))
 

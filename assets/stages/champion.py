@@ -30,7 +30,9 @@ LEDGER_SCHEMA = {
     "reasons": pl.List(pl.String()),
     "training_set": pl.String(),
     "dagster_run_id": pl.String(),
+    "tested_through": pl.Date(),
 }
+"""`tested_through` is the last day whose labels the decision has seen; null in rows from before it was kept."""
 
 
 def build_champion(use_case: UseCase) -> dg.AssetsDefinition:
@@ -57,7 +59,8 @@ def build_champion(use_case: UseCase) -> dg.AssetsDefinition:
         ledger = table_name(use_case, LEDGER)
         # The ledger comes first, and once per evaluation: killed in between, a second run completes the first.
         if not _is_on_record(lake, ledger, verdict):
-            lake.append(ledger, _row(verdict, context.run.run_id, clock.now()), commit_of(context, key))
+            row = _row(verdict, context.run.run_id, clock.now())
+            lake.append(ledger, row, commit_of(context, key), schema_evolution=True)
         if verdict.winner is not None:
             registry.promote(verdict.winner)
         live = verdict.winner or before
@@ -106,5 +109,6 @@ def _row(verdict: Verdict, run_id: str, now: datetime) -> pl.DataFrame:
         "reasons": list(verdict.reasons),
         "training_set": verdict.training_set,
         "dagster_run_id": run_id,
+        "tested_through": verdict.tested_through,
     }
     return pl.DataFrame([row], schema=LEDGER_SCHEMA)

@@ -41,6 +41,7 @@ class Verdict:
     Attributes:
         evaluation_id: The Dagster run and the training set it judged.
         best: The challenger the reasons are about; None if none could be scored.
+        tested_through: Last day of the test window; None in a verdict from before it was kept.
     """
 
     evaluation_id: str
@@ -49,6 +50,7 @@ class Verdict:
     best: ModelVersion | None
     reasons: tuple[str, ...]
     training_set: str
+    tested_through: date | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,6 +146,7 @@ class Contest:
             best=best,
             reasons=(*decision.reasons, *self.notes),
             training_set=self.manifest.id,
+            tested_through=self.manifest.windows.test.end,
         )
 
     def _explained(self, name: str) -> Explanation:

@@ -236,6 +236,19 @@ def test_appending_leaves_what_is_there(lake: Lake, commit: Commit) -> None:
     assert lake.append(TABLE, ledger.head(0), commit) == last
 
 
+def test_a_ledger_takes_a_new_column_only_where_that_is_declared(lake: Lake, commit: Commit) -> None:
+    ledger = rows(*DAYS).drop("partition_key")
+    lake.append(TABLE, ledger.head(2), commit)
+    more = ledger.slice(2).with_columns(note=pl.lit("new"))
+    with pytest.raises(LakeError, match=r"new \['note'\]"):
+        lake.append(TABLE, more, commit)
+    lake.append(TABLE, more, commit, schema_evolution=True)
+    assert_frame_equal(held(lake).drop("note"), ledger)
+    assert sorted(held(lake)["note"].unique().to_list(), key=str) == [None, "new"]
+    last = lake.append(TABLE, ledger.head(1), commit, schema_evolution=True)
+    assert lake.scan(TABLE, version=last.number).collect()["note"].null_count() == 3
+
+
 def test_a_partitioned_table_is_not_appended_to_or_replaced_as_a_whole(lake: Lake, commit: Commit) -> None:
     lake.write(TABLE, rows(*DAYS), partitions=DAYS, commit=commit)
     with pytest.raises(LakeError, match=r"is partitioned by \['partition_key'\]; give partitions"):

@@ -1,6 +1,8 @@
 """A decision is carried out once, whole, and stands in the ledger whatever it was."""
 
+import shutil
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from pydantic import TypeAdapter
 from assets.stages.champion import LEDGER, LEDGER_SCHEMA
 from assets.stages.contest import Verdict
 from resources.errors import RegistryError
+from resources.lake import Commit
 from resources.mlflow_versions import ModelVersion
 from resources.registry import FAMILY_TAG, MODEL_ID_TAG, MlflowModelRegistry
 from tests.support.few_days import Home, Trained, failures
@@ -43,6 +46,7 @@ def give(home: Home, **changes: Any) -> Verdict:
         best=winner,
         reasons=("It is better.", "Surely."),
         training_set="a-training-set",
+        tested_through=date(2013, 2, 7),
     )
     verdict = replace(verdict, **changes)
     path = home.folder / "values" / "flight_delays" / "evaluation_report.json"
@@ -84,6 +88,7 @@ def test_a_winner_takes_the_alias_and_the_ledger_says_what_when_why_and_from_whi
         "reasons": ["It is better.", "Surely."],
         "training_set": "a-training-set",
         "dagster_run_id": result.run_id,
+        "tested_through": date(2013, 2, 7),
     }
 
 
@@ -141,6 +146,16 @@ def test_no_champion_at_all_fails_and_says_why_and_is_on_record(home: Home) -> N
     assert "no model of flight_delays has ever been good enough: It is no better than the base rate." in told
     row = ledger(home).row(-1, named=True)
     assert (row["decision"], row["model_version"]) == ("refused", None)
+
+
+def test_a_ledger_from_before_the_tested_days_were_kept_grows_all_the_same(home: Home) -> None:
+    old = ledger(home).drop("tested_through")
+    shutil.rmtree(home.folder / "lake" / home.table(LEDGER))
+    home.lake.append(home.table(LEDGER), old, Commit(dagster_run_id="old", code_version="old"))
+    give(home)
+    assert decide(home).success
+    assert ledger(home)["tested_through"].to_list() == [None, date(2013, 2, 7)]
+    assert ledger(home).head(1).drop("tested_through").equals(old)
 
 
 def test_the_ledger_only_grows(home: Home) -> None:
