@@ -12,6 +12,7 @@ from typing import Final, Literal
 import polars as pl
 
 from assets.automation import Automation
+from assets.automation_fit import LABEL_GROUP, PREDICTION_GROUP, contradictions
 from assets.logic.point_in_time import Clock, History
 from assets.partitions import Partitions
 from assets.policies import DeclarationError, PromotionPolicy, Task, TimeSplit, TrainerSpec, require_known
@@ -158,6 +159,11 @@ class UseCase:
             raise DeclarationError(f"{where}: field trainers names {twice} more than once; each becomes one asset")
         if self.prediction_lead < timedelta(0):
             raise DeclarationError(f"{where}: field prediction_lead is negative, so the outcome would be known")
+        groups = [feature.group for feature in self.features]
+        if taken := {PREDICTION_GROUP, LABEL_GROUP} & {*groups}:
+            raise DeclarationError(f"{where}: field features has groups {sorted(taken)}; the drift report has its own")
+        for loc, says in contradictions(self.automation, self.partitions, groups):
+            raise DeclarationError(f"{where}, field {'.'.join(['automation', *loc])}: {says}")
 
     def table(self, name: str) -> SourceTable:
         """The declared table of that name.

@@ -88,6 +88,12 @@ class Partitions:
             keys.append(self.following(keys[-1]))
         return keys
 
+    @property
+    def longest(self) -> timedelta:
+        """How long a partition is at most."""
+        lengths = {"day": 1, "week": 7, "month": 31}
+        return lengths[self.every] * ONE_DAY
+
     def ranges(self, keys: Iterable[str]) -> list[tuple[str, str]]:
         """Runs of consecutive partitions, first and last of each: a gap in the data is a gap in the runs."""
         found: list[tuple[str, str]] = []

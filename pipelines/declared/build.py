@@ -1,7 +1,7 @@
 """A use case from its YAML file: the same contract that Python declares.
 
-Belongs here: putting the parts together. Does not belong here: each part (`tables.py`, `features.py`, `origin.py`).
-The catalogue looks here for `load_use_case` and `load_deliver`.
+Belongs here: putting the parts together. Does not belong here: each part (`tables.py`, `features.py`, `origin.py`,
+`automation.py`). The catalogue looks here for `load_use_case` and `load_deliver`.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,10 +11,12 @@ from typing import Final
 
 import polars as pl
 
-from assets.contracts import Target, UseCase
+from assets.automation import Automation
+from assets.contracts import Partitions, SourceTable, Target, UseCase
 from assets.logic.feature_blocks.blocks import Blocks
 from assets.policies import PromotionPolicy, TimeSplit, TrainerSpec
 from assets.trainers.names import check_family
+from pipelines.declared.automation import automation_mistakes, automation_of
 from pipelines.declared.consistency import feature_mistakes, mistakes
 from pipelines.declared.defaults import default_baselines, default_features, default_trainers
 from pipelines.declared.features import build_blocks
@@ -74,13 +76,11 @@ def build_use_case(name: str, reading: Reading) -> UseCase:
         partitions = partitions_of(declared)
     with places.at("time"):
         entity = entity_table(name, declared)
-    tables = []
-    for other, table in declared.tables.items():
-        with places.at("tables", other):
-            tables.append(further_table(name, other, table, declared))
+    tables = _further_tables(name, declared, places)
     with places.at("split"):
         split = _split(declared)
     trainers = _trainers(declared, places)
+    automation = _automation(declared, partitions, blocks, places)
     with places.at():
         inputs = _inputs(declared)
         return UseCase(
@@ -106,12 +106,28 @@ def build_use_case(name: str, reading: Reading) -> UseCase:
             baseline_by=declared.baseline_by,
             naive=declared.baselines or (default_baselines(declared, features) if said is None else {}),
             slices=declared.slices,
+            automation=automation,
         )
 
 
 def _refuse(places: Places, found: Sequence[Mistake]) -> None:
     if found:
         raise places.error(found)
+
+
+def _further_tables(name: str, declared: UseCaseDeclaration, places: Places) -> list[SourceTable]:
+    tables = []
+    for other, table in declared.tables.items():
+        with places.at("tables", other):
+            tables.append(further_table(name, other, table, declared))
+    return tables
+
+
+def _automation(declared: UseCaseDeclaration, partitions: Partitions, blocks: Blocks, places: Places) -> Automation:
+    groups = [feature.group for feature in blocks.features()]
+    automation = automation_of(declared, partitions, groups)
+    _refuse(places, [*automation_mistakes(declared, automation, partitions, groups)])
+    return automation
 
 
 def _mistakes_of_names(declared: UseCaseDeclaration, blocks: Blocks) -> list[Mistake]:

@@ -7,6 +7,7 @@ mistakes within a field (`schema.py`).
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+from assets.automation_fit import LABEL_GROUP, PREDICTION_GROUP
 from assets.contracts import LABEL_KNOWN_AT, PARTITION_KEY, PREDICTION_TIME
 from assets.logic.intake import REASON
 from pipelines.declared.reading import Loc, Mistake
@@ -155,6 +156,8 @@ def _tables(declared: UseCaseDeclaration) -> Iterator[Mistake]:
         times = [] if table.time is None else [*table.time.by_role.values()]
         if name == declared.table or not name.isidentifier():
             yield Mistake(loc=("tables", name), sentence="needs a name of its own, of letters, digits and _")
+        if name in (PREDICTION_GROUP, LABEL_GROUP):
+            yield Mistake(loc=("tables", name), sentence="is a name that the drift report needs; call it otherwise")
         for number, part in enumerate(table.key):
             yield from _known(part, [*table.columns, *times], ("tables", name, "key", number), "column")
         for column, said in table.columns.items():

@@ -1,7 +1,8 @@
 """A use case as a YAML file declares it: every field, with its meaning for editors and its default.
 
 Belongs here: fields, and what one part can contradict in itself. Does not belong here: what is made of them
-(`build.py`); the parts of tables and features (`schema_tables.py`, `schema_features.py`).
+(`build.py`); the parts of tables, features and automation (`schema_tables.py`,
+`schema_features.py`, `schema_automation.py`).
 """
 
 from datetime import date, timedelta
@@ -11,6 +12,7 @@ from pydantic import Field, model_validator
 
 from assets.partitions import Period
 from assets.policies import Task
+from pipelines.declared.schema_automation import Automation
 from pipelines.declared.schema_features import Features
 from pipelines.declared.schema_tables import Column, FurtherTable, Source, Time, Value
 from pipelines.declared.words import Declared, Length, Owner
@@ -188,3 +190,5 @@ class UseCaseDeclaration(Declared):
     """Columns by which scores are reported and guarded."""
     expectations: tuple[Expectation, ...] = ()
     """Data quality of the cleaned table."""
+    automation: Automation = Automation()
+    """What is watched, and what starts a retraining."""

@@ -6,7 +6,7 @@ Belongs here: from a text to a value and back. Does not belong here: which field
 import difflib
 import re
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import time, timedelta
 from typing import Annotated, Final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, StringConstraints, WithJsonSchema
@@ -15,6 +15,8 @@ UNITS: Final = {"w": 604_800, "d": 86_400, "h": 3_600, "min": 60, "s": 1}
 """Units of a length of time, in seconds, longest first."""
 _PART: Final = r"\d+ ?(?:w|d|h|min|s)"
 LENGTH: Final = rf"^{_PART}(?: {_PART})*$"
+_CLOCK: Final = "(?:[01]?[0-9]|2[0-3]):[0-5][0-9]"
+HOURS: Final = rf"^{_CLOCK} ?- ?{_CLOCK}$"
 
 
 class Declared(BaseModel):
@@ -44,11 +46,33 @@ def written(time: timedelta) -> str:
     return f"{seconds // UNITS[unit]}{unit}"
 
 
+def hours(text: object) -> tuple[time, time]:
+    """A span of the day such as `07:00-09:00`, from and until; `22:00-06:00` spans midnight.
+
+    Raises:
+        ValueError: If it is none, or holds nothing.
+    """
+    if isinstance(text, tuple):
+        return text
+    if not isinstance(text, str) or not re.fullmatch(HOURS, text.strip()):
+        raise ValueError(f"{text!r} is no span of the day; write one such as 07:00-09:00, or 22:00-06:00 over midnight")
+    first, until = (time.fromisoformat(clock.strip().rjust(5, "0")) for clock in text.split("-"))
+    if first == until:
+        raise ValueError(f"{text!r} ends when it begins; leave the field out for no such hours")
+    return first, until
+
+
 Length = Annotated[
     timedelta,
     BeforeValidator(length),
     PlainSerializer(written, return_type=str),
     WithJsonSchema({"type": "string", "pattern": LENGTH, "examples": ["24h", "7d", "30min"]}),
+]
+Hours = Annotated[
+    tuple[time, time],
+    BeforeValidator(hours),
+    PlainSerializer(lambda span: "-".join(f"{clock:%H:%M}" for clock in span), return_type=str),
+    WithJsonSchema({"type": "string", "pattern": HOURS, "examples": ["07:00-09:00"]}),
 ]
 Owner = Annotated[str, StringConstraints(pattern=r"^(team:[A-Za-z0-9_]+|[^@\s]+@[^@\s]+\.[^@\s]+)$")]
 """As Dagster takes it: `team:sales`, or an address."""

@@ -1,6 +1,7 @@
 """`throughline check`: deliver the data of a use case into a folder of its own, and try one partition.
 
-Belongs here: a place where nothing can be harmed. Does not belong here: the trial itself (`trial.py`).
+Belongs here: a place where nothing can be harmed. Does not belong here: the trial itself (`trial.py`),
+and words for what the use case will do by itself (`automation_told.py`).
 """
 
 import tempfile
@@ -8,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pipelines import catalogue
+from pipelines.starting import automation_told
 from pipelines.starting.trial import Trial, told, try_partition
 from resources.errors import InputError
 from resources.objects import ObjectStore
@@ -35,7 +37,7 @@ def check(name: str, landing: ObjectStore, echo: Echo) -> Trial:
             place = ObjectStore(str(Path(folder, "landing")))
             deliver(place, echo)
         trial = try_partition(use_case, place)
-    for line in told(trial):
+    for line in (*told(trial), *automation_told.told(use_case)):
         echo(line)
     if trial.problems:
         raise InputError(f"{name} would not run: {'; '.join(trial.problems)}")
