@@ -1,6 +1,6 @@
 """Upkeep of lake tables: small files are put together, and files that nobody needs any more taken away.
 
-Belongs here: compaction and vacuum. Does not belong here: which versions are needed (`pipelines/upkeep.py`), and
+Belongs here: compaction and vacuum. Does not belong here: which versions are needed (`pipelines/maintenance.py`), and
 reading and writing rows (`lake.py`).
 
 Delta's own vacuum puts itself on record in two commits. Training sets and data versions are known by the versions of
