@@ -103,8 +103,24 @@ class PooledSqliteEventLogStorage(SqliteEventLogStorage):
             self._engines[shard] = _made(self.conn_string_for_shard(shard))
         self._engines.move_to_end(shard)
         while len(self._engines) > OPEN_SHARDS:
-            self._engines.popitem(last=False)[1].dispose()
+            oldest, engine = self._engines.popitem(last=False)
+            engine.dispose()
+            self._initialized_dbs.discard(oldest)  # maintenance may take the file away meanwhile
         return self._engines[shard]
+
+    def log_files(self, run_id: str) -> list[Path]:
+        """The files with all that a run said. What it made of assets and checks stands in the index as well."""
+        path = Path(self.path_for_shard(run_id))
+        return [file for suffix in ("", "-wal", "-shm") if (file := path.with_name(f"{path.name}{suffix}")).is_file()]
+
+    def forget_log(self, run_id: str) -> None:
+        """Take those files away; its materialisations, checks, and the run itself stay on record."""
+        with self._db_lock:
+            if (engine := self._engines.pop(run_id, None)) is not None:
+                engine.dispose()
+            self._initialized_dbs.discard(run_id)
+            for file in self.log_files(run_id):
+                file.unlink(missing_ok=True)
 
     def watch(self, run_id: str, cursor: str | None, callback: EventHandlerFn) -> None:
         """Tell `callback` of a run's new events, which is how they reach an open page of the UI."""
