@@ -1,63 +1,97 @@
 """Which code made an asset, as a short text that changes when the code's meaning may have changed.
 
-Belongs here: turning modules and values into a code version. Does not belong here: reacting to a changed one.
+Belongs here: from entry points to all they reach, and from that to a code version. Does not belong here: how a
+definition is read (`code_files.py`, `code_text.py`) or a value (`code_values.py`), and reacting to a changed version
+(`pipelines/code_changes.py`).
+
+From a function all is reached that it names when it runs, and so on through our own packages: functions, constants,
+classes (whole: which methods are called cannot be told), and what a module does when it is imported. What only
+annotations name stays out, because others make it and hand it in: the lake, the registry, the use case. What cannot be
+told from the text counts wholly: a module handed around as a value, or one that makes up the name that is asked for.
 """
 
 import ast
+import builtins
 import hashlib
-import importlib.util
 import subprocess
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import is_dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from functools import cache
+from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from pathlib import Path
+from typing import Final
+
+from assets.code_files import FUNCTION, Imported, SourceModule, is_installed, owner, path_of, source_module
+from assets.code_text import IsQuiet, Text, root_of, text_of
+from assets.code_values import Code, name_of, spoken
+
+__all__ = ["Reached", "code_version", "git_commit", "name_of", "reached"]
+
+NO_MEANING: Final = frozenset({"dagster", "dagster_shared"})
+"""Libraries that run the code and have no part in what comes of it."""
+OWN_NAME: Final = {"sklearn": "scikit-learn", "yaml": "PyYAML"}
+"""Distributions that are not called as their module. Others are looked up, in all of what is installed: 0.5 s."""
+THESE: Final = "assets.code_"
+"""How a version is told is no part of what it tells."""
 
 
-def code_version(*modules: str, within: Sequence[str] = (), values: object = None) -> str:
-    """First 12 hex digits of a sha256 over the syntax trees of modules and the text of `values`.
+def code_version(*entries: object, values: object = None) -> str:
+    """First 12 hex digits of a sha256 over all code that `entries` reach, its libraries' versions, and `values`.
 
-    Comments, docstrings and formatting do not count, everything else does. The modules are read, not imported, so that
-    a code location stays light.
+    Comments, docstrings, formatting and the order of imports do not count. The code is read, not imported, so that a
+    code location stays light.
 
     Args:
-        modules: Names of importable modules, such as `assets.logic.point_in_time`.
-        within: Packages whose modules count too if one of `modules` imports them, directly or through one another.
-        values: Declared settings that belong to the meaning; anything whose `repr` is stable between processes.
+        entries: Names, `package.module:name`, or `package.module` for all of a module; or functions and values such as
+            a use case declares: a value that can be called counts with all it is made of.
+        values: Declared settings that belong to the meaning, as they are; functions among them are entries too.
 
     Raises:
         ModuleNotFoundError: If a module does not exist.
+        LookupError: If a module has no such name.
     """
-    digest = hashlib.sha256()
-    for module in sorted(_reached(modules, tuple(within))):
-        digest.update(ast.dump(_tree(module)).encode())
-    digest.update(repr(values).encode())
+    said, named = spoken((tuple(e for e in entries if not isinstance(e, str)), values))
+    found = reached(*(e for e in entries if isinstance(e, str)), *(code for code in named))
+    digest = hashlib.sha256(said.encode())
+    for key in sorted(found.definitions):
+        digest.update(f"{key}={found.definitions[key]}\n".encode())
+    for library in sorted(found.libraries):
+        digest.update(f"{library}=={_installed(library)}\n".encode())
     return digest.hexdigest()[:12]
 
 
-def version_of(function: Callable[..., object], *modules: str, values: object = None) -> str:
-    """Code version of what `function` makes: its own package, the shared logic it calls, and `modules`.
+@dataclass(frozen=True, kw_only=True)
+class Reached:
+    """What entry points reach.
 
-    A function that is a value (a frozen dataclass with `__call__`, as a declared use case has) counts with its `repr`;
-    modules that it names in an attribute `modules` count as well.
+    Attributes:
+        definitions: Digest of each statement by `module:name`.
+        libraries: Top-level modules of installed libraries that are used.
+    """
 
-    Args:
-        function: Declared by a use case.
-        modules: Further modules, such as the stage that calls it.
-        values: Declared settings that belong to the meaning.
+    definitions: dict[str, str] = field(default_factory=dict)
+    libraries: set[str] = field(default_factory=set)
+
+
+def reached(*entries: str | Code) -> Reached:
+    """All that is reached; see `code_version`.
 
     Raises:
         ModuleNotFoundError: If a module does not exist.
+        LookupError: If a module has no such name.
     """
-    own = [function.__module__, *getattr(function, "modules", ())]
-    packages = [module.rpartition(".")[0] or module for module in own]
-    said = repr(function) if is_dataclass(function) else None
-    return code_version(*modules, *own, within=(*packages, "assets.logic"), values=(said, values))
-
-
-def name_of(function: Callable[..., object]) -> str:
-    """How a person calls a function: its path, or that of its class if it is a value."""
-    named = type(function) if is_dataclass(function) else function
-    return f"{named.__module__}.{getattr(named, '__qualname__', named)}"
+    found, done = Reached(), set[Imported]()
+    waiting = [_entry(entry) for entry in entries]
+    while waiting:
+        path = waiting.pop()
+        if path in done:
+            continue
+        done.add(path)
+        if (whose := owner(path[0])) == "ours":
+            waiting += _follow(path, found)
+        elif whose == "library" and path[0] not in NO_MEANING:
+            found.libraries.add(path[0])
+    return found
 
 
 def git_commit() -> str:
@@ -70,47 +104,108 @@ def git_commit() -> str:
     return found.stdout.strip() or "not a git checkout"
 
 
-def _reached(modules: Sequence[str], within: tuple[str, ...]) -> set[str]:
-    reached: set[str] = set()
-    waiting = list(modules)
-    while waiting:
-        module = waiting.pop()
-        if module not in reached:
-            reached.add(module)
-            named = [name for name in _imports(module) if any(f"{name}.".startswith(f"{p}.") for p in within)]
-            # Only now: looking for a submodule imports its package, which here are ours and empty, elsewhere is torch.
-            waiting += [name for name in named if _is_module(name)]
-    return reached
+def _entry(entry: str | Code) -> Imported:
+    """The path of an entry; a declared function or class that a program made up is the whole of its module."""
+    module, _, name = entry.partition(":") if isinstance(entry, str) else (entry.module, "", entry.name)
+    path = tuple(module.split("."))
+    if owner(path[0]) == "ours" or not is_installed(path[0]):
+        source = source_module(module)
+        if source is None:
+            raise ModuleNotFoundError(f"module {module!r} was not found, so its code version cannot be told")
+        if not {name} & {*source.definitions, *source.imported}:
+            if name and isinstance(entry, str):
+                raise LookupError(f"module {module!r} has no {name!r}, so its code version cannot be told")
+            return path
+    return (*path, name) if name else path
 
 
-def _imports(module: str) -> Iterator[str]:
-    """Names that may be modules: of `from package import name` both the package and `package.name`."""
-    for node in ast.walk(_tree(module)):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+def _follow(path: Imported, found: Reached) -> Iterator[Imported]:
+    """Take in what a path of our own stands for; the paths that it leads to."""
+    module, rest = _split(path)
+    if f"{module}.".startswith(THESE) or (source := source_module(module)) is None:
+        return
+    parts = module.split(".")
+    for package in (source_module(".".join(parts[:n])) for n in range(1, len(parts) + 1)):
+        if package is not None:  # what its packages do when they are imported happens as well
+            yield from _taken_in(package, "", found)
+    if rest and rest[0] in source.definitions:
+        yield from _taken_in(source, rest[0], found)
+    elif rest and rest[0] in source.imported:
+        yield from ((*target, *rest[1:]) for target in source.imported[rest[0]])
+    else:  # all of it; so too if the name is made up when it is asked for, or comes with a star
+        for name in source.definitions:
+            yield from _taken_in(source, name, found)
+        yield from (tuple(star.split(".")) for star in source.stars)
 
 
-def _is_module(name: str) -> bool:
-    try:
-        return importlib.util.find_spec(name) is not None
-    except ModuleNotFoundError:  # its parent is a module, not a package: the name is something inside it
-        return False
+def _taken_in(source: SourceModule, name: str, found: Reached) -> Iterator[Imported]:
+    """Take in the statements behind a name, or those that always run; what they lead to."""
+    texts = _texts(source.name, name)
+    if texts:
+        found.definitions[f"{source.name}:{name}"] = " ".join(text.digest for text in texts)
+    for text in texts:
+        own: dict[str, list[Imported]] = {}
+        for bound, path in text.imports:
+            own.setdefault(bound, []).append(path)
+        for use in text.uses:
+            yield from _meant(source, own, use)
+        used = {use[0] for use in text.uses}
+        # An import that binds nothing anybody reads is there for what the module does.
+        yield from (path for bound, path in text.imports if bound not in used)
+        yield from (tuple(module.split(".")) for module in text.loads)
 
 
-class _WithoutWords(ast.NodeTransformer):
-    """Drops strings that stand by themselves: docstrings, and those that describe the constant above them."""
-
-    def visit_Expr(self, node: ast.Expr) -> ast.Expr | None:
-        return None if isinstance(node.value, ast.Constant) and isinstance(node.value.value, str) else node
+def _meant(source: SourceModule, own: dict[str, list[Imported]], use: Imported) -> Iterator[Imported]:
+    """What a name may stand for that is used in a module, in a statement with imports of its `own`."""
+    name, *rest = use
+    targets = [*own.get(name, ()), *source.imported.get(name, ())]
+    yield from ((*target, *rest) for target in targets)
+    if name in source.definitions:
+        yield (*source.name.split("."), name)
+    elif not targets and not hasattr(builtins, name):
+        yield from ((*star.split("."), name) for star in source.stars)
 
 
 @cache
-def _tree(module: str) -> ast.Module:
-    spec = importlib.util.find_spec(module)
-    if spec is None or spec.origin is None:
-        raise ModuleNotFoundError(f"module {module!r} was not found, so its code version cannot be told")
-    tree: ast.Module = _WithoutWords().visit(ast.parse(Path(spec.origin).read_text(encoding="utf-8")))
-    return tree
+def _texts(module: str, name: str) -> tuple[Text, ...]:
+    """The statements that bind a name of a module; without a name those that always run.
+
+    To those belong definitions under decorators of others, which may put them on a list somewhere.
+    """
+    source = source_module(module)
+    if source is None:
+        return ()
+
+    def is_quiet(root: str) -> bool:
+        paths = source.imported.get(root, [])
+        return root not in source.definitions and all(p[0] in NO_MEANING or owner(p[0]) == "python" for p in paths)
+
+    statements = source.definitions.get(name, []) if name else source.always
+    if not name:
+        others = (s for found in source.definitions.values() for s in found if s not in source.always)
+        statements = [*statements, *(s for s in others if not _is_quiet_definition(s, is_quiet))]
+    return tuple(text_of(statement, source.package, is_quiet) for statement in statements)
+
+
+def _is_quiet_definition(statement: ast.stmt, is_quiet: IsQuiet) -> bool:
+    if not isinstance(statement, (*FUNCTION, ast.ClassDef)):
+        return True
+    return all((root := root_of(part)) is not None and is_quiet(root) for part in statement.decorator_list)
+
+
+@cache
+def _split(path: Imported) -> tuple[str, Imported]:
+    """The longest beginning of a path that is a module, and what follows it."""
+    for n in range(len(path), 1, -1):
+        if path_of(module := ".".join(path[:n])) is not None:
+            return module, path[n:]
+    return path[0], path[1:]
+
+
+@cache
+def _installed(library: str) -> str:
+    """The installed release of what a top-level module belongs to."""
+    try:
+        return version(OWN_NAME.get(library, library))
+    except PackageNotFoundError:
+        return " ".join(f"{name} {version(name)}" for name in sorted({*packages_distributions().get(library, ())}))

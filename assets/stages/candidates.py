@@ -23,7 +23,7 @@ from assets.policies import TrainerSpec
 from assets.stages.common import asset_facts, asset_key, pictures, table_name
 from assets.stages.training_set import training_data
 from assets.trainers.base import Fit, Progress, Rows, TrainingData
-from assets.trainers.families import described, family_modules, family_name, trainer
+from assets.trainers.families import described, family_code, family_name, trainer
 from assets.trainers.mlflow_signature import MODEL_CODE, requirements_of, signature_of, to_mlflow
 from assets.trainers.search import search
 from resources.lake import Lake
@@ -152,9 +152,8 @@ def thinned(data: TrainingData, most: int, say: Progress) -> TrainingData:
 
 def family_code_version(spec: TrainerSpec) -> str:
     """Code version of a candidate: its family, what families share, and how it is configured."""
-    modules = family_modules(spec.family)
-    packages = {module.rpartition(".")[0] or module for module in modules}
-    return code_version(*modules, "assets.trainers.search", within=("assets.trainers", *packages), values=spec)
+    made = (f"{__name__}:thinned", f"{__name__}:train", "assets.stages.training_set:training_data")
+    return code_version(*made, *family_code(spec.family), values=spec)
 
 
 def fingerprint_of(manifest: TrainingManifest, version: str) -> str:

@@ -11,7 +11,7 @@ import dagster as dg
 import polars as pl
 
 from assets.checks.expectations import told, validate
-from assets.code_version import name_of, version_of
+from assets.code_version import code_version, name_of
 from assets.contracts import PARTITION_KEY, SourceTable, UseCase
 from assets.logic.intake import quarantine
 from assets.stages.common import (
@@ -47,7 +47,7 @@ def build_cleaned(use_case: UseCase, table: SourceTable) -> dg.AssetsDefinition:
     key, aside = asset_key(use_case, f"cleaned_{table.name}"), asset_key(use_case, f"quarantined_{table.name}")
     upstream = [asset_key(use_case, f"raw_{table.name}")]
     upstream += [asset_key(use_case, f"cleaned_{name}") for name in table.lookups]
-    version = version_of(table.clean, __name__, values=_declared(table))
+    version = cleaned_code_version(table)
     facts = asset_facts(use_case, "cleaned", "deltalake", "polars", "greatexpectations")
 
     @dg.multi_asset(
@@ -100,6 +100,13 @@ def build_cleaned(use_case: UseCase, table: SourceTable) -> dg.AssetsDefinition:
     return cleaned
 
 
+def cleaned_code_version(table: SourceTable) -> str:
+    """Code version of a cleaned table and of its quarantine: its `clean`, its rules, what is declared and expected."""
+    rules = [(rule.name, rule.rejects) for rule in table.rules]
+    declared = (table.columns, table.cleaned_columns, table.key, rules, table.expectations)
+    return code_version(f"{__name__}:clean_table", table.clean, values=declared)
+
+
 def clean_table(table: SourceTable, raw: pl.DataFrame, lookups: Mapping[str, pl.LazyFrame]) -> Cleaned:
     """Split raw rows by the table's rules and clean those that pass.
 
@@ -136,11 +143,6 @@ def _differences(found: Mapping[str, object], expected: Mapping[str, object]) ->
     if not names:
         return f"the order is {list(found)}, declared is {list(expected)}"
     return "; ".join(f"{n} is {found.get(n, 'absent')}, declared {expected.get(n, 'not at all')}" for n in names)
-
-
-def _declared(table: SourceTable) -> tuple[object, ...]:
-    rules = [(r.name, str(r.rejects)) for r in table.rules]
-    return table.columns, table.cleaned_columns, table.key, rules, table.expectations
 
 
 def _check_specs(table: SourceTable, key: dg.AssetKey) -> list[dg.AssetCheckSpec]:

@@ -47,9 +47,7 @@ def build_evaluation_report(use_case: UseCase) -> dg.AssetsDefinition:
         description="Candidates, champion and naive baselines on the same unseen days: scores with intervals, slices, "
         "calibration, what moved the predictions, and the verdict, rule by rule.",
         code_version=code_version(
-            __name__,
-            within=("assets.stages.contest", "assets.logic", "assets.reports"),
-            values=(use_case.promotion, use_case.slices, use_case.baseline_by, use_case.naive),
+            __name__, values=(use_case.promotion, use_case.slices, use_case.baseline_by, use_case.naive)
         ),
         check_specs=[dg.AssetCheckSpec(name, asset=key, description=text) for name, text in rules.items()],
     )

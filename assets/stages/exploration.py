@@ -30,7 +30,7 @@ def build_exploration_report(use_case: UseCase) -> dg.AssetsDefinition:
         deps=[asset_key(use_case, f"cleaned_{t.name}") for t in use_case.tables],
         **asset_facts(use_case, "exploration", "evidently", "html"),
         description="Distributions, missing values and Evidently's data summary of every cleaned table.",
-        code_version=code_version(__name__, "assets.reports.exploration"),
+        code_version=code_version(__name__),
     )
     def exploration_report(
         context: dg.AssetExecutionContext, lake: Lake, registry: MlflowModelRegistry, reports: Reports

@@ -11,7 +11,7 @@ import dagster as dg
 import polars as pl
 
 from assets.checks.leakage import Difference, differing_features
-from assets.code_version import version_of
+from assets.code_version import code_version
 from assets.contracts import LABEL_KNOWN_AT, LABEL_TYPES, PARTITION_KEY, PREDICTION_TIME, UseCase
 from assets.logic.point_in_time import History
 from assets.stages.cleaned import cleaned_frames, cleaned_partitions
@@ -88,10 +88,11 @@ def build_features_asset(use_case: UseCase) -> dg.AssetsDefinition:
 
 def features_code_version(use_case: UseCase) -> str:
     """Code version of the feature table: the use case's functions, the point-in-time logic, what is declared."""
-    target = (use_case.target.name, str(use_case.target.label), use_case.target.known_at)
-    asked = (use_case.prediction_lead, str(use_case.asking))
-    values = (use_case.features, use_case.inputs, asked, use_case.lookback, target)
-    return version_of(use_case.build_features, __name__, values=values)
+    target = (use_case.task, use_case.target.name, use_case.target.label, use_case.target.known_at)
+    asked = (use_case.entity_table, use_case.entity, use_case.inputs, use_case.prediction_lead, use_case.asking)
+    values = (use_case.features, asked, use_case.lookback, use_case.clocks, use_case.partitions.timezone, target)
+    made = (f"{__name__}:load_history", f"{__name__}:feature_rows", use_case.build_features)
+    return code_version(*made, values=values)
 
 
 def look_back_days(use_case: UseCase) -> int:

@@ -46,7 +46,7 @@ def build_predictions(use_case: UseCase) -> dg.AssetsDefinition:
         "keep it until they are materialised again.",
         partitions_def=partitions_definition(use_case.partitions),
         backfill_policy=dg.BackfillPolicy.single_run(),
-        code_version=code_version(__name__),
+        code_version=code_version(f"{__name__}:score_rows"),
         retry_policy=RETRY_IO,
         check_specs=[dg.AssetCheckSpec("every_feature_row_is_scored", asset=key, blocking=True)],
     )

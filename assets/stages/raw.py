@@ -32,8 +32,6 @@ from resources.landing import LandingZone
 from resources.objects import ObjectStore
 from resources.sources import Arrival
 
-READERS = ("resources.sources", "resources.formats", "resources.csv_rows", "resources.json_rows", "resources.dialects")
-"""Modules that decide how a file is read."""
 LINEAGE = ("source_uri", "source_sha256", "ingested_at")
 """Where a raw row came from. `ingested_at` is when its file landed (UTC), so ingesting it again writes the same bytes;
 when the ingestion itself ran stands in the table's commit log."""
@@ -58,7 +56,7 @@ def build_raw(use_case: UseCase, table: SourceTable) -> dg.AssetsDefinition:
         metadata={"dagster/column_schema": column_schema(table.columns)},
         partitions_def=partitions_definition(use_case.partitions) if table.is_partitioned else None,
         backfill_policy=dg.BackfillPolicy.single_run() if table.is_partitioned else None,
-        code_version=code_version(__name__, "assets.logic.intake", *READERS, values=(table.columns, table.source)),
+        code_version=raw_code_version(table),
         retry_policy=RETRY_IO,
         check_specs=[
             dg.AssetCheckSpec("has_rows", asset=key, description="Something landed, and it holds rows."),
@@ -97,6 +95,11 @@ def build_raw(use_case: UseCase, table: SourceTable) -> dg.AssetsDefinition:
         )
 
     return raw
+
+
+def raw_code_version(table: SourceTable) -> str:
+    """Code version of a raw table: how its files are read and typed, and what is declared of them."""
+    return code_version(f"{__name__}:take_in", values=(table.columns, table.source))
 
 
 def take_in(table: SourceTable, landing: ObjectStore, keys: Sequence[str] | None) -> Intake:

@@ -24,8 +24,10 @@ from assets.logic.splits import (
     known_classes,
     split_days,
 )
+from assets.stages.cleaned import cleaned_code_version
 from assets.stages.common import asset_facts, asset_key, day_of, table_name
 from assets.stages.features import features_code_version
+from assets.stages.raw import raw_code_version
 from assets.trainers.base import Rows, TrainingData
 from resources.lake import Lake
 
@@ -41,9 +43,7 @@ def build_training_set(use_case: UseCase) -> dg.AssetsDefinition:
         deps=[dg.AssetDep(asset_key(use_case, "features"), partition_mapping=dg.AllPartitionMapping())],
         **asset_facts(use_case, "training_set", "json"),
         description="Exact table versions, the days of training, validation and test, row counts and the seed.",
-        code_version=code_version(
-            __name__, "assets.logic.splits", values=(use_case.split, use_case.seed, use_case.task)
-        ),
+        code_version=training_set_code_version(use_case),
         check_specs=[
             dg.AssetCheckSpec("windows_do_not_overlap", asset=key, blocking=True),
             dg.AssetCheckSpec(
@@ -74,6 +74,16 @@ def build_training_set(use_case: UseCase) -> dg.AssetsDefinition:
         )
 
     return training_set
+
+
+def training_set_code_version(use_case: UseCase) -> str:
+    """Code version of a training set: how it is split, and that of every table behind it.
+
+    Features made anew by other code may have the rows they had; what came of them is to be made anew all the same.
+    """
+    tables = [(raw_code_version(table), cleaned_code_version(table)) for table in use_case.tables]
+    values = (use_case.split, use_case.seed, use_case.task, tables, features_code_version(use_case))
+    return code_version(f"{__name__}:make_manifest", values=values)
 
 
 def make_manifest(use_case: UseCase, lake: Lake) -> TrainingManifest:

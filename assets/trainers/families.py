@@ -11,7 +11,8 @@ from assets.trainers.names import (
     Family,
     check_family,
     described,
-    family_modules,
+    family_code,
+    family_module,
     family_name,
     is_function,
 )
@@ -21,7 +22,7 @@ __all__ = [
     "Family",
     "check_family",
     "described",
-    "family_modules",
+    "family_code",
     "family_name",
     "load_model",
     "trainer",
@@ -52,4 +53,4 @@ def load_model(folder: Path) -> Model:
 
 def _module(family: str) -> ModuleType:
     described(family)
-    return importlib.import_module(family_modules(family)[0])
+    return importlib.import_module(family_module(family))

@@ -72,11 +72,15 @@ def family_name(family: str) -> str:
     return family.rpartition(":")[2]
 
 
-def family_modules(family: str) -> tuple[str, ...]:
-    """The modules that make the family what it is, for its code version."""
-    if is_function(family):
-        return ("assets.trainers.estimator", family.partition(":")[0])
-    return (f"assets.trainers.{family}",)
+def family_module(family: str) -> str:
+    """The module that holds the family's `MODEL`, and its `TRAINER` or what makes one of a function."""
+    return "assets.trainers.estimator" if is_function(family) else f"assets.trainers.{family}"
+
+
+def family_code(family: str) -> tuple[str, ...]:
+    """What makes the family what it is, as entries of its code version."""
+    module = family_module(family)
+    return (f"{module}:trainer_of", family) if is_function(family) else (f"{module}:TRAINER",)
 
 
 def check_family(family: str, task: Task) -> None:

@@ -54,11 +54,6 @@ class Blocks:
             made |= {feature.name for feature in block.features()} - set(needed)
         return tuple(needed)
 
-    @property
-    def modules(self) -> tuple[str, ...]:
-        """Modules of functions of one's own: they belong to the code version."""
-        return tuple(dict.fromkeys(block.module for block in self.blocks if isinstance(block, Custom)))
-
     def features(self) -> tuple[Feature, ...]:
         """The features of all blocks, in order."""
         return tuple(feature for block in self.blocks for feature in block.features())
@@ -113,9 +108,9 @@ class Custom:
             )
 
     @property
-    def module(self) -> str:
-        """The module of the function."""
-        return self.function.partition(":")[0]
+    def entries(self) -> tuple[str, ...]:
+        """The function, for the code version: it is named here and not imported."""
+        return (self.function,)
 
     def features(self) -> tuple[Feature, ...]:
         """As declared."""

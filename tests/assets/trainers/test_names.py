@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from assets.policies import DeclarationError
-from assets.trainers.families import FAMILIES, check_family, described, family_modules, family_name, trainer
+from assets.trainers.families import FAMILIES, check_family, described, family_code, family_name, trainer
 from tests.assets.trainers.cases import OWN
 
 
@@ -22,12 +22,12 @@ def test_a_family_that_is_misspelt_is_refused_with_the_near_one() -> None:
         check_family("catbost", "binary")
 
 
-def test_ones_own_function_is_named_by_its_name_and_versioned_with_its_module() -> None:
+def test_ones_own_function_is_named_by_its_name_and_versioned_with_it() -> None:
     family = f"{OWN}:with_a_function"
     assert family_name(family) == "with_a_function"
     assert (described(family).title, described(family).kind) == ("with a function", "scikitlearn")
-    assert family_modules(family) == ("assets.trainers.estimator", OWN)
-    assert (family_name("ridge"), family_modules("ridge")) == ("ridge", ("assets.trainers.ridge",))
+    assert family_code(family) == ("assets.trainers.estimator:trainer_of", family)
+    assert (family_name("ridge"), family_code("ridge")) == ("ridge", ("assets.trainers.ridge:TRAINER",))
 
 
 @pytest.mark.parametrize(

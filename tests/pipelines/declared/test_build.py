@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from assets.code_version import version_of
+from assets.code_version import code_version
 from assets.contracts import PREDICTION_TIME
 from assets.stages.features import feature_rows, find_leaks
 from pipelines.declared.build import load_deliver, load_use_case
@@ -83,7 +83,7 @@ def test_labels_on_their_way_leave_a_gap_before_the_test(declare: Declare) -> No
 def test_the_declaration_is_part_of_the_code_versions(declare: Declare) -> None:
     def versions(text: str) -> tuple[str, str]:
         use_case = load_use_case(declare(text))
-        return version_of(use_case.build_features), version_of(use_case.table("rows").clean)
+        return code_version(use_case.build_features), code_version(use_case.table("rows").clean)
 
     before = versions(HOURS)
     assert versions(HOURS) == before
@@ -163,7 +163,7 @@ def test_functions_of_ones_own_slot_in_beside_the_others(
     made = line(HOURS + addition, hours=hours(2))
     rows = feature_rows(made.use_case, made.history(), made.keys())
     assert rows["is_warm"].to_list() == [float(t > 0) for t in rows["temp"]]
-    assert version_of(made.use_case.build_features)
+    assert code_version(made.use_case.build_features)
 
 
 def test_a_window_of_what_is_known_later_waits_for_it(line: Make) -> None:

@@ -7,7 +7,8 @@ import polars as pl
 import pytest
 
 from assets.checks.leakage import differing_features
-from assets.code_version import version_of
+from assets.code_values import spoken
+from assets.code_version import code_version, reached
 from assets.contracts import Feature
 from assets.logic.feature_blocks.blocks import Blocks, Custom
 from assets.logic.feature_blocks.calendar import Calendar
@@ -132,15 +133,17 @@ def test_a_missing_input_is_named(world: World) -> None:
 
 def test_what_is_declared_is_part_of_the_code_version() -> None:
     def version(length: timedelta) -> str:
-        return version_of(Blocks(blocks=(Window(table="t", column="x", over=(length,)),)))
+        return code_version(Blocks(blocks=(Window(table="t", column="x", over=(length,)),)))
 
     assert version(DAY) == version(DAY)
     assert version(DAY) != version(2 * DAY)
     assert "0x" not in repr(ALL)
 
 
-def test_the_module_of_a_function_of_ones_own_is_part_of_the_code_version() -> None:
-    assert Blocks(blocks=(Custom(function="statistics:fmean", declared=()),)).modules == ("statistics",)
+def test_blocks_and_functions_of_ones_own_are_part_of_the_code_version() -> None:
+    mine = Blocks(blocks=(Custom(function="tests.support.tables:churn", declared=()), AsIs(numbers=("x",))))
+    made_of = reached(*spoken(mine)[1]).definitions
+    assert {"tests.support.tables:churn", "assets.logic.feature_blocks.inputs:AsIs"} < made_of.keys()
 
 
 @pytest.mark.parametrize("path", ["no_colon", "a:b:c", "a.:b", ":f", "a:"])
