@@ -53,11 +53,18 @@ def intervals(
             mean = mean_difference(metric.rows(label, prediction), blocks, confidence=tail)
             found[name] = Interval(low=mean.low, high=mean.high, reason=mean.reason)
         elif name in RESAMPLED:
-            found[name] = _percentiles(RESAMPLED[name](label, prediction, blocks), len(blocks.days), confidence)
+            found[name] = percentiles(RESAMPLED[name](label, prediction, blocks), len(blocks.days), confidence)
     return found
 
 
-def _percentiles(resampled: Floats, days: int, confidence: float) -> Interval:
+def percentiles(resampled: Floats, days: int, confidence: float) -> Interval:
+    """Two-sided interval from the resamples of a score, or of a difference of scores; see `intervals`.
+
+    Args:
+        resampled: Shape (resamples,); NaN where a resample has none.
+        days: That were resampled.
+        confidence: Two-sided.
+    """
     if undefined := int(np.isnan(resampled).sum()):
         reason = f"{undefined} of {len(resampled)} resamples of days have only one class or value"
         return Interval(low=None, high=None, reason=reason)

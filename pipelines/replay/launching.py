@@ -1,0 +1,134 @@
+"""Carrying out what sensors and schedules ask for, in this process, as Dagster's daemon would have it carried out.
+
+Belongs here: run keys, partitions, retries, and what becomes of a run. Does not belong here: who asks (`ticking.py`).
+"""
+
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final
+
+import dagster as dg
+from dagster._core.storage.tags import (
+    MAX_RETRIES_TAG,
+    PARENT_RUN_ID_TAG,
+    RETRY_NUMBER_TAG,
+    ROOT_RUN_ID_TAG,
+    RUN_KEY_TAG,
+)
+
+from pipelines.killed import LAUNCHED_BY, OPEN
+from pipelines.replay.folder import ReplayError
+from pipelines.replay.world import World
+
+REPLAY: Final = "replay"
+RUN_TAKES: Final = timedelta(minutes=1)
+"""By the clock of the replay: what follows from a run comes after it, and the same replay has the same times."""
+QUIET: Final[dict[str, Any]] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Launched:
+    """One run.
+
+    Attributes:
+        by: The sensor or schedule that asked for it.
+        at: The clock of the replay when it began, as ISO text.
+        seconds: Real ones.
+        tags: Those of the run, but not Dagster's own; its partitions too.
+        why: Why it failed; None if it did not.
+    """
+
+    job: str
+    run_id: str
+    by: str
+    at: str
+    seconds: float
+    tags: Mapping[str, str]
+    why: str | None
+
+
+def launch(world: World, request: dg.RunRequest, by: str, target: str | None) -> list[Launched]:
+    """Run what is asked for, and again as often as its tags allow if it fails; nothing if its run key is known.
+
+    Args:
+        world: The replay.
+        request: What a sensor or schedule returned, with its tags resolved.
+        by: Who asked, as Dagster tags it (tag and name).
+        target: The job, if the request names none.
+
+    Raises:
+        ReplayError: If a replay cannot carry such a request out.
+    """
+    name = request.job_name or target
+    if name is None or request.asset_graph_subset is not None:
+        raise ReplayError(f"{by} asks for a backfill, which a replay cannot carry out; ask for runs of a job")
+    tags = {**request.tags, LAUNCHED_BY: REPLAY}
+    if request.run_key is not None:
+        if _is_known(world, tags, request.run_key):
+            return []
+        tags[RUN_KEY_TAG] = request.run_key
+    runs = [_run(world, name, request, by, tags)]
+    while runs[-1].why is not None and len(runs) <= int(tags.get(MAX_RETRIES_TAG, "0")):
+        again = {RETRY_NUMBER_TAG: str(len(runs)), ROOT_RUN_ID_TAG: runs[0].run_id, PARENT_RUN_ID_TAG: runs[-1].run_id}
+        runs.append(_run(world, name, request, by, {**tags, **again}))
+    return runs
+
+
+def end_open_runs(world: World) -> list[str]:
+    """End on record what a killed replay left open; the ids of the runs. Nobody else may run in this replay."""
+    left = world.instance.get_runs(filters=dg.RunsFilter(statuses=list(OPEN)))
+    for run in left:
+        world.registry.abandon(world.use_case.name, "dagster.run_id", run.run_id)
+        world.instance.report_run_failed(run, "The process of this run was killed; the replay took its work up.")
+    return [run.run_id for run in left]
+
+
+def _is_known(world: World, tags: Mapping[str, str], run_key: str) -> bool:
+    """Whether this sensor or schedule has asked for a run under this key before: Dagster starts none twice."""
+    asked = {tag: tags[tag] for tag in ("dagster/sensor_name", "dagster/schedule_name") if tag in tags}
+    found = world.instance.get_runs(filters=dg.RunsFilter(tags={**asked, RUN_KEY_TAG: run_key}), limit=1)
+    return bool(found)
+
+
+def _run(world: World, name: str, request: dg.RunRequest, by: str, tags: Mapping[str, str]) -> Launched:
+    job = world.repository.get_job(name)
+    wanted, made = set(request.asset_selection or ()), world.made(job)
+    chosen = [key for key in made if not wanted or key in wanted]
+    # No selection where nothing is left out: a run of all assets of a job must look like one.
+    is_whole = not wanted and len(made) == len(job.asset_layer.selected_asset_keys)
+    run_id, began, at = str(uuid.uuid4()), time.monotonic(), world.clock.now()
+    result = job.execute_in_process(
+        instance=world.instance,
+        run_id=run_id,
+        run_config={**QUIET, **(request.run_config or {})},
+        partition_key=request.partition_key,
+        asset_selection=None if is_whole else chosen,
+        tags=dict(tags),
+        raise_on_error=False,
+    )
+    world.advance(at + RUN_TAKES)
+    return Launched(
+        job=name,
+        run_id=run_id,
+        by=by,
+        at=at.isoformat(),
+        seconds=time.monotonic() - began,
+        tags={k: v for k, v in tags.items() if not k.startswith((".dagster/", "dagster/")) or "partition" in k},
+        why=None if result.success else _why(result),
+    )
+
+
+def _why(result: dg.ExecuteInProcessResult) -> str:
+    """What the failed steps said, their causes included, in one line."""
+    texts = []
+    for event in (e for e in result.all_events if e.is_step_failure):
+        error = event.step_failure_data.error
+        while error is not None and error.cause is not None:
+            error = error.cause
+        told = event.step_failure_data.user_failure_data
+        said = told.description if told is not None and told.description else error.message if error else "no message"
+        texts.append(f"{event.step_key}: {said}")
+    return " ".join(" | ".join(texts).split()) or "no step said why"
