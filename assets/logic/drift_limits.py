@@ -1,0 +1,144 @@
+"""How far a quiet window strays from the reference, and from where on a window is no longer quiet.
+
+Belongs here: the spread between windows of the reference itself, and the limit with a chosen false-alarm rate.
+Does not belong here: judging a window by it (`drift.py`).
+
+How the limit of a group of columns comes about:
+
+- A quiet window is a run of days inside the reference, of the length that is judged later. It is compared with the
+  reference less itself and less one window on either side: a window to come has no neighbours in the reference, and a
+  season or a spell of weather makes neighbours alike.
+- Distances count as odds, d / (1 - d). A distance ends at 1, and where quiet windows are .6 apart (temperature) a
+  limit of several times that could never be reached; odds have no end.
+- Each column is measured in its own typical odds, times the square root of its share of what the model uses most in
+  the group. The root, because what a shift costs grows with use, but importances are rough: a column with a quarter of
+  the use must shift twice as far, not four times. One that is not used weighs nothing.
+- The statistic is the logarithm of the largest. Ratios have a right tail, their logarithms do not; the left tail of a
+  group with one column (windows that happen to lie right on the reference) is cut at `NEAR`.
+- The limit is the upper prediction limit for one more window of a normal sample, with as many windows as fit into the
+  reference side by side: windows that overlap are not worth more.
+
+Measured on simulated years (`tests/assets/logic/test_drift_limits.py`), independent or autocorrelated days, with and
+without seasons.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from assets.logic.drift_histograms import Counts, Floats, jensen_shannon, noise, window_sums
+
+FEWEST_WINDOWS: Final = 4.0
+"""Windows that must fit side by side into a reference for it to say anything about spread."""
+NEAR: Final = 0.5
+"""A statistic below this is as good as this: how much nearer than typical says nothing about what is far."""
+FARTHEST: Final = 0.9999
+"""Distances of 1 have no odds."""
+FEWEST_STARTS: Final = 8
+"""Days that quiet windows must begin on: where most windows have gaps there are fewer than days suggest."""
+FULL_ENOUGH: Final = 0.5
+"""Share of a window's days that must have rows."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limit:
+    """What quiet windows say of one group.
+
+    Attributes:
+        typical: Odds of each column in quiet windows, root of the mean square, shape (columns,).
+        limit: The statistic from which a window counts as drifted.
+        windows: Quiet windows side by side.
+    """
+
+    typical: Floats
+    limit: float
+    windows: float
+
+
+def odds(distance: Floats) -> Floats:
+    """Odds of a distance d, d / (1 - d), which have no upper end; NaN stays."""
+    near = np.minimum(distance, FARTHEST)
+    return np.asarray(near / (1 - near), dtype=np.float64)
+
+
+def from_odds(value: float) -> float:
+    """The distance that has these odds."""
+    return value / (1 + value)
+
+
+def quiet_windows(rows: Counts, days: int) -> Counts:
+    """First days of the windows with rows on enough of their days, shape (windows,).
+
+    Args:
+        rows: Rows of each day of the reference, shape (reference days,).
+        days: Length of a window.
+    """
+    first = np.arange(max(len(rows) - days + 1, 0))
+    filled = window_sums((rows > 0).astype(np.int64)[:, None], first, first + days)[:, 0]
+    return np.asarray(first[filled >= FULL_ENOUGH * days], dtype=np.int64)
+
+
+def quiet_distances(counts: Counts, first: Counts, days: int) -> Floats:
+    """Distance of each quiet window from the reference without it and its neighbours, shape (windows,).
+
+    Never less than the chance of so many rows alone: a column that stood still all the time must not be infinitely
+    far away once it moves by a row.
+
+    Args:
+        counts: Histograms of one column by day, shape (reference days, bins).
+        first: First days of the windows.
+        days: Length of a window.
+    """
+    inside = window_sums(counts, first, first + days)
+    left, right = np.maximum(first - days, 0), np.minimum(first + 2 * days, len(counts))
+    total = counts.sum(axis=0)
+    least = noise(np.median(inside.sum(axis=1)), int((total > 0).sum())) if len(first) else np.float64(0)
+    return np.fmax(jensen_shannon(inside, total - window_sums(counts, left, right)), least)
+
+
+def weights(usage: Floats) -> Floats:
+    """Weight of each column in its group, 0 to 1, from its share of what the model uses, shape (columns,)."""
+    most = usage.max(initial=0.0)
+    return np.asarray(np.sqrt(usage / most) if most > 0 else np.zeros_like(usage), dtype=np.float64)
+
+
+def statistic(ratios: Floats, weight: Floats) -> Floats:
+    """The largest weighted ratio of a group, shape (...), from ratios of odds, shape (..., columns); NEAR at least."""
+    weighted = np.where(np.isnan(ratios), 0.0, ratios) * weight
+    return np.asarray(weighted.max(axis=-1, initial=NEAR), dtype=np.float64)
+
+
+def limit_of(distances: Floats, weight: Floats, first: Counts, *, days: int, windows: float, chance: float) -> Limit:
+    """The limit that one more quiet window exceeds with `chance`.
+
+    Args:
+        distances: Of quiet windows by column, shape (windows, columns).
+        weight: Of the columns, shape (columns,).
+        first: First days of the windows.
+        days: Length of a window.
+        windows: How many lie side by side.
+        chance: Of a false alarm of this group.
+
+    Source: Hahn and Meeker, "Statistical intervals", 1991, chapter 4; here on logarithms.
+    """
+    from scipy import stats
+
+    squares = odds(distances) ** 2
+    # A window is measured in what is typical of the others, as one to come will be.
+    others = np.sqrt(np.stack([_mean_without(column, first, days) for column in squares.T], axis=1))
+    seen = np.log(statistic(odds(distances) / others, weight))
+    spread = seen.std() * np.sqrt(windows / (windows - 1))
+    reach = stats.t.isf(chance, windows - 1) * np.sqrt(1 + 1 / windows)
+    typical = np.sqrt(squares.mean(axis=0))
+    return Limit(typical=typical, limit=float(np.exp(seen.mean() + reach * spread)), windows=windows)
+
+
+def _mean_without(values: Floats, first: Counts, days: int) -> Floats:
+    """For each window the mean over those that do not overlap it, shape (windows,)."""
+    sums = np.concatenate([[0.0], np.cumsum(values)])
+    begin = np.searchsorted(first, first - days, side="right")
+    end = np.searchsorted(first, first + days, side="left")
+    number = len(values) - (end - begin)
+    total = sums[-1] - (sums[end] - sums[begin])
+    return np.asarray(np.where(number > 0, total / np.maximum(number, 1), np.nan), dtype=np.float64)

@@ -1,0 +1,164 @@
+"""The reference of a model: what its windows are compared with, column by column and group by group.
+
+Belongs here: what is kept of a reference, and making it from histograms. Does not belong here: the verdict on a window
+(`drift.py`), and reading rows.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from assets.automation import DriftPolicy
+from assets.logic.drift_histograms import Bins, DayCounts, Floats
+from assets.logic.drift_limits import (
+    FEWEST_STARTS,
+    FEWEST_WINDOWS,
+    Limit,
+    from_odds,
+    limit_of,
+    quiet_distances,
+    quiet_windows,
+    weights,
+)
+
+PREDICTION: Final = "prediction"
+LABEL: Final = "label"
+"""Groups of what the model said, and of what came true."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReferenceColumn:
+    """One column of a reference.
+
+    Attributes:
+        usage: Share of the model's use, 0 to 1; 1 for predictions and labels.
+        weight: In its group.
+        counts: Histogram over the bins.
+        window_rows: Rows of a quiet window that the bins count, the median.
+        typical: Odds of the distance of quiet windows; None where none could be measured.
+        limit: The distance from which this column alone raises an alarm; None if it cannot.
+    """
+
+    bins: Bins
+    group: str
+    usage: float
+    weight: float
+    counts: tuple[int, ...]
+    window_rows: float
+    typical: float | None
+    limit: float | None
+
+    @property
+    def name(self) -> str:
+        """The column it is about."""
+        return self.bins.column
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReferenceGroup:
+    """One group of a reference.
+
+    Attributes:
+        windows: Quiet windows that fit side by side.
+        limit: The statistic from which a window counts as drifted; None if the group cannot be judged.
+        note: Why it cannot.
+    """
+
+    name: str
+    windows: float
+    limit: float | None
+    note: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class DriftReference:
+    """What windows are compared with.
+
+    Attributes:
+        window_days: Length of the windows it can judge.
+        false_alarms: Chance that a quiet window raises an alarm in any group.
+    """
+
+    window_days: int
+    false_alarms: float
+    columns: tuple[ReferenceColumn, ...]
+    groups: tuple[ReferenceGroup, ...]
+
+
+def make_reference(
+    counted: Mapping[str, DayCounts],
+    bins: Mapping[str, Sequence[Bins]],
+    usage: Mapping[str, float],
+    policy: DriftPolicy,
+) -> DriftReference:
+    """Measure the spread of every group, and set its limit.
+
+    Args:
+        counted: Histograms of the reference by group; their days may differ between groups.
+        bins: Of the columns of each group.
+        usage: Share of the model's use by column, 0 to 1; columns that are not named count as used fully.
+        policy: Length of the windows, and how many false alarms there may be.
+    """
+    days = policy.window.days
+    enough = {name: np.count_nonzero(c.rows) / days for name, c in counted.items()}
+    judged = [n for n, windows in enough.items() if windows >= FEWEST_WINDOWS and n not in policy.reported_only]
+    chance = policy.false_alarms / max(len(judged), 1)
+    parts = [_group(n, c, bins[n], usage, days, chance) for n, c in counted.items()]
+    return DriftReference(
+        window_days=days,
+        false_alarms=policy.false_alarms,
+        columns=tuple(column for _, columns in parts for column in columns),
+        groups=tuple(group for group, _ in parts),
+    )
+
+
+def _group(
+    name: str, counted: DayCounts, bins: Sequence[Bins], usage: Mapping[str, float], days: int, chance: float
+) -> tuple[ReferenceGroup, list[ReferenceColumn]]:
+    used = np.array([usage.get(b.column, 1.0) for b in bins])
+    weight, windows = weights(used), np.count_nonzero(counted.rows) / days
+    first = quiet_windows(counted.rows, days)
+    limit, note = None, _why_not(windows, len(first), weight, days)
+    if note is None:
+        distances = np.stack([quiet_distances(counted.counts[b.column], first, days) for b in bins], axis=1)
+        limit = limit_of(distances, weight, first, days=days, windows=windows, chance=chance)
+    columns = [_column(b, name, i, counted, used, weight, limit, windows) for i, b in enumerate(bins)]
+    return ReferenceGroup(name=name, windows=windows, limit=limit.limit if limit else None, note=note), columns
+
+
+def _why_not(windows: float, starts: int, weight: Floats, days: int) -> str | None:
+    if windows < FEWEST_WINDOWS:
+        return (
+            f"not judged: the reference holds {windows:.1f} windows of {days} days side by side, and "
+            f"{FEWEST_WINDOWS:g} are needed to know how quiet windows differ; shorten the window or train on more days"
+        )
+    if starts < FEWEST_STARTS:
+        return f"not judged: fewer than {FEWEST_STARTS} windows of {days} days have rows on half of their days"
+    return None if weight.any() else "not judged: the model uses no column of the group"
+
+
+def _column(
+    bins: Bins,
+    group: str,
+    position: int,
+    counted: DayCounts,
+    usage: Floats,
+    weight: Floats,
+    limit: Limit | None,
+    windows: float,
+) -> ReferenceColumn:
+    counts, own = counted.counts[bins.column].sum(axis=0), float(weight[position])
+    typical = None if limit is None else float(limit.typical[position])
+    reachable = limit is not None and own > 0
+    return ReferenceColumn(
+        bins=bins,
+        group=group,
+        usage=float(usage[position]),
+        weight=own,
+        counts=tuple(counts.tolist()),
+        window_rows=float(counts.sum() / max(windows, 1.0)),
+        typical=typical,
+        limit=from_odds(limit.limit * typical / own) if limit and typical and reachable else None,
+    )
