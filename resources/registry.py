@@ -16,6 +16,7 @@ from urllib.parse import urlencode
 import dagster as dg
 
 from resources.errors import RegistryError
+from resources.mlflow_documents import document_of
 from resources.mlflow_models import Dataset, SavedModel, keep_model
 from resources.mlflow_runs import close_open_runs, log_artifacts, log_datasets, log_metrics, log_params, open_run
 from resources.mlflow_store import Store, initialise
@@ -113,6 +114,10 @@ class MlflowModelRegistry(dg.ConfigurableResource):  # type: ignore[type-arg]  #
         log_artifacts(self._store, run_id, figures or {}, documents or {})
         log_datasets(self._store, run_id, datasets)
 
+    def document(self, run_id: str, path: str) -> str | None:
+        """The text of a document that was logged with a run (`training_set.json`); None if it has none of that path."""
+        return document_of(self._store, run_id, path)
+
     def register(
         self,
         run_id: str,
@@ -190,16 +195,13 @@ class MlflowModelRegistry(dg.ConfigurableResource):  # type: ignore[type-arg]  #
 
     def promote(self, version: ModelVersion) -> None:
         """Move the alias `champion` to this version; repeating it changes nothing."""
-        self._store.do(
-            f"promote {version}",
-            lambda c: c.set_registered_model_alias(version.name, CHAMPION, str(version.number)),
-        )
+        number = str(version.number)
+        self._store.do(f"promote {version}", lambda c: c.set_registered_model_alias(version.name, CHAMPION, number))
 
     def tags(self, version: ModelVersion) -> dict[str, str]:
         """Tags of a version, such as its training fingerprint."""
-        found = self._store.do(
-            f"read tags of {version}", lambda c: c.get_model_version(version.name, str(version.number))
-        )
+        number = str(version.number)
+        found = self._store.do(f"read tags of {version}", lambda c: c.get_model_version(version.name, number))
         return dict(found.tags)
 
     def tag(self, version: ModelVersion, tags: Mapping[str, str]) -> None:

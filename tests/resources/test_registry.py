@@ -142,6 +142,19 @@ def test_figures_and_documents_are_artifacts_of_the_run(registry: MlflowModelReg
     assert [a.path for a in client.list_artifacts(run_id, "plots")] == ["plots/roc.png"]
 
 
+def test_a_document_of_a_run_is_read_back(registry: MlflowModelRegistry) -> None:
+    with registry.run("documents", "one", {}) as run_id:
+        registry.log(run_id, documents={"monitoring/scores.json": {"loss": 0.5}, "top.txt": "text"})
+    assert json.loads(str(registry.document(run_id, "monitoring/scores.json"))) == {"loss": 0.5}
+    assert registry.document(run_id, "top.txt") == "text"
+
+
+def test_a_document_that_a_run_does_not_have_is_none(registry: MlflowModelRegistry) -> None:
+    with registry.run("documents", "none", {}) as run_id:
+        pass
+    assert registry.document(run_id, "monitoring/scores.json") is None
+
+
 def test_datasets_are_inputs_with_their_exact_delta_version(registry: MlflowModelRegistry) -> None:
     dataset = Dataset(name="line/features", uri="s3://lake/line/features", version=12, context="training", rows=34)
     with registry.run("inputs", "one", {}) as run_id:
