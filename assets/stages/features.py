@@ -26,6 +26,7 @@ from assets.stages.common import (
     table_name,
     table_result,
 )
+from assets.stages.freshness import freshness
 from resources.lake import Lake
 
 LEAKAGE_SAMPLE = 24
@@ -57,6 +58,7 @@ def build_features_asset(use_case: UseCase) -> dg.AssetsDefinition:
         backfill_policy=dg.BackfillPolicy.single_run(),
         code_version=features_code_version(use_case),
         retry_policy=RETRY_IO,
+        freshness_policy=freshness(use_case, "features"),
         check_specs=_check_specs(use_case, key),
     )
     def features(context: dg.AssetExecutionContext, lake: Lake) -> Iterator[dg.MaterializeResult[None]]:

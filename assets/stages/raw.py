@@ -26,6 +26,7 @@ from assets.stages.common import (
     table_name,
     table_result,
 )
+from assets.stages.freshness import freshness
 from resources.errors import InputError
 from resources.lake import Lake
 from resources.landing import LandingZone
@@ -58,6 +59,7 @@ def build_raw(use_case: UseCase, table: SourceTable) -> dg.AssetsDefinition:
         backfill_policy=dg.BackfillPolicy.single_run() if table.is_partitioned else None,
         code_version=raw_code_version(table),
         retry_policy=RETRY_IO,
+        freshness_policy=freshness(use_case, "raw") if table.is_partitioned else None,
         check_specs=[
             dg.AssetCheckSpec("has_rows", asset=key, description="Something landed, and it holds rows."),
             dg.AssetCheckSpec(
