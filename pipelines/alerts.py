@@ -104,8 +104,8 @@ class Alerts:
             title += "is the new champion" if told.get("decision") == "promoted" else "stays champion"
             yield self._notice((CHAMPION, made.run_id), "info", title, told.get("why", ""), link)
         else:
-            title = f"retraining: {told.get('answer', 'decided')}"
-            yield self._notice((DECISIONS, str(made.number)), "info", title, told.get("why", ""), link)
+            title = f"retraining: {told.get('answer')}, asked for by {told.get('triggers')}"
+            yield self._notice((DECISIONS, str(made.number)), "info", title, told.get("reasons", ""), link)
 
     def _of_check(self, check: dg.AssetCheckEvaluation, span: str) -> Iterator[Notice]:
         asset, name = check.asset_key.path[-1], check.check_name

@@ -295,9 +295,11 @@ def test_promotions_and_refusals_are_told_of_with_the_reason(watch: Watch, decis
 
 
 def test_a_decision_about_a_retraining_is_told_of(watch: Watch) -> None:
-    made = dg.AssetMaterialization(key("retraining_decisions"), metadata={"answer": "wait", "why": "It is early."})
-    watch.instance.report_runless_asset_event(made)
-    assert [(n["title"], n["text"]) for n in watch.tick()] == [("retraining: wait", "It is early.")]
+    told = {"answer": "wait", "triggers": "drift, age", "reasons": dg.MetadataValue.md("- It is early.")}
+    watch.instance.report_runless_asset_event(dg.AssetMaterialization(key("retraining_decisions"), metadata=told))
+    (notice,) = watch.tick()
+    assert notice["title"] == "retraining: wait, asked for by drift, age"
+    assert notice["text"] == "- It is early."
 
 
 def test_while_nobody_can_be_reached_the_place_is_kept_and_the_next_tick_fails(
