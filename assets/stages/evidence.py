@@ -65,7 +65,8 @@ def last_training(use_case: UseCase, lake: Lake) -> LastTraining | None:
     if rows.is_empty():
         return None
     row = rows.row(-1, named=True)
-    promotions = rows.filter((pl.col("decision") == "promoted") & (pl.col("model_version") == row["model_version"]))
+    is_live = pl.col("model_version").eq_missing(pl.lit(row["model_version"], pl.String))
+    promotions = rows.filter((pl.col("decision") == "promoted") & is_live)
     return LastTraining(
         judged_at=row["decided_at"],
         tested_through=row.get("tested_through"),

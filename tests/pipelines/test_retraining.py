@@ -326,7 +326,7 @@ def test_feeders_at_the_same_time_make_one_row_and_one_run(on_disk: Feeders) -> 
 def test_two_daemons_make_one_row_and_one_run(on_disk: Feeders) -> None:
     code = (
         "from pathlib import Path; from tests.support.retraining import DRIFT, feeders\n"
-        f"with feeders(Path({str(on_disk.folder)!r}), on_disk=True) as line: print(line.ask(DRIFT).run_request is not None)"
+        f"with feeders(Path({str(on_disk.folder)!r}), on_disk=True) as line: print(bool(line.ask(DRIFT).run_request))"
     )
     daemons = [
         subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True) for _ in range(2)
