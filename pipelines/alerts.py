@@ -56,7 +56,7 @@ def _tell(context: dg.SensorEvaluationContext, alerts: "Alerts", after: int) -> 
     since = events_since(context.instance, use_case, jobs, assets, after)
     if since.reached == after:
         sent = alerts.notifier.deliver()  # an error here fails the tick, as long as something waits
-        return dg.SkipReason(f"Nothing happened. {sent} messages that had waited were sent." if sent else None)
+        return dg.SkipReason("Nothing happened." + (f" {sent} messages that had waited were sent." if sent else ""))
     notices = [n for run in since.ended for n in alerts.of_run(run)] + [n for m in since.made for n in alerts.of(m)]
     faults, told = [], 0
     for notice in notices:

@@ -129,9 +129,8 @@ def silent_beats(
         if finished is not None and finished.status is TickStatus.FAILURE:
             why = " ".join(finished.error.message.split()) if finished.error else "no reason is on record"
             yield Silence(about=f"failed/{beat.name}", text=f"the last tick of the {kind} {beat.name} failed: {why}")
-        if (due := _overdue(beat, state, ticks, now, since)) is not None:
-            text = f"the {kind} {beat.name} should have ticked by {due:%Y-%m-%d %H:%M} UTC and did not"
-            yield Silence(about=f"silent/{beat.name}", text=text)
+        if (quiet := _quiet(beat, state, ticks, now, since)) is not None:
+            yield Silence(about=f"silent/{beat.name}", text=f"the {kind} {beat.name} {quiet}")
 
 
 def silent_monitors(
@@ -182,18 +181,19 @@ def _is_on(beat: Beat, state: InstigatorState | None) -> bool:
     return state.status is InstigatorStatus.RUNNING
 
 
-def _overdue(
+def _quiet(
     beat: Beat, state: InstigatorState | None, ticks: Iterable[InstigatorTick], now: datetime, since: datetime
-) -> datetime | None:
-    """When it should have ticked by, if it did not."""
+) -> str | None:
+    """What it did not do, if it did not."""
     last = max((datetime.fromtimestamp(tick.timestamp, UTC) for tick in ticks), default=None)
     if beat.interval is not None:
-        due = max(last or since, since) + max(INTERVALS * beat.interval, LEAST)
-        return due if now > due else None
+        if now <= max(last or since, since) + max(INTERVALS * beat.interval, LEAST):
+            return None
+        return "never ticked" if last is None else f"has not ticked since {last:%Y-%m-%d %H:%M} UTC"
     begun = max(since, _switched_on(state))
     planned = schedule_execution_time_iterator(now.timestamp(), beat.cron or [], beat.timezone, ascending=False)
-    expected = next(time for time in planned if time <= now - GRACE)
-    return expected.astimezone(UTC) if expected > begun and (last is None or last < expected) else None
+    due = next(time for time in planned if time <= now - GRACE).astimezone(UTC)
+    return f"did not tick at {due:%Y-%m-%d %H:%M} UTC" if due > begun and (last is None or last < due) else None
 
 
 def _switched_on(state: InstigatorState | None) -> datetime:

@@ -28,6 +28,7 @@ BREAK: Final = silence.INTERVALS * INTERVAL
 """Between two ticks of the sensor; after a longer one, the machine slept or the daemon was down."""
 TITLES: Final = {
     silence.DAEMON: "Dagster's daemon is silent",
+    "location": "a code location does not load",
     "off": "switched off",
     "failed": "a tick failed",
     "silent": "a tick is missing",
@@ -102,19 +103,27 @@ def silences(settings: Settings, names: Sequence[str]) -> list[str]:
         settings: Which state folder.
         names: Use cases; loading one takes a second or two.
     """
-    from pipelines import catalogue
-
     now, found = datetime.now(UTC), dict[str, tuple[Silence, str]]()
     with dg.DagsterInstance.get() as instance:
         for silent in silence.silent_daemons(instance, now):
             found[silent.about] = silent, "all use cases"
         for name in names if silence.DAEMON not in found else ():
-            use_case, repository = catalogue.use_case(name), catalogue.definitions(name).get_repository_def()
-            for silent in silent_in(instance, use_case, repository, now, _daemon_up_since(settings)):
+            for silent in _silent_location(settings, name, instance, now):
                 found.setdefault(silent.about, (silent, name))
     notifier: Notifier = resources_for(settings)["notifier"]
     notices = [_notice(silent, whose, now, None) for silent, whose in found.values()]
     return [silent.text for silent, _ in found.values()] + _tell(notifier, notices)
+
+
+def _silent_location(settings: Settings, name: str, instance: dg.DagsterInstance, now: datetime) -> list[Silence]:
+    from pipelines import catalogue
+
+    try:
+        use_case, repository = catalogue.use_case(name), catalogue.definitions(name).get_repository_def()
+    except Exception as error:  # noqa: BLE001  # the edge: whatever keeps it from loading keeps its sensors from ticking
+        why = " ".join(f"{type(error).__name__}: {error}".split())
+        return [Silence(about=f"location/{name}", text=f"the code location {name} does not load: {why}")]
+    return silent_in(instance, use_case, repository, now, _daemon_up_since(settings))
 
 
 def _slept(since: datetime, now: datetime) -> Silence:
