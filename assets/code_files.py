@@ -22,7 +22,7 @@ Imported = tuple[str, ...]
 FUNCTION: Final = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class SourceModule:
     """One source file, cut up.
 
@@ -90,8 +90,13 @@ def source_module(module: str) -> SourceModule | None:
     if path is None:
         return None
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+    return _cut_up(module, package, path.read_text(encoding="utf-8"))
+
+
+@cache
+def _cut_up(module: str, package: str, text: str) -> SourceModule:
     made = SourceModule(name=module, package=package)
-    for statement in ast.parse(path.read_text(encoding="utf-8")).body:
+    for statement in ast.parse(text).body:
         _take_in(statement, made)
     return made
 

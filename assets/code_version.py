@@ -73,8 +73,9 @@ class Reached:
     libraries: set[str] = field(default_factory=set)
 
 
+@cache
 def reached(*entries: str | Code) -> Reached:
-    """All that is reached; see `code_version`.
+    """All that is reached; see `code_version`. Told once: a file that changes while a process runs is not read again.
 
     Raises:
         ModuleNotFoundError: If a module does not exist.
@@ -140,7 +141,7 @@ def _follow(path: Imported, found: Reached) -> Iterator[Imported]:
 
 def _taken_in(source: SourceModule, name: str, found: Reached) -> Iterator[Imported]:
     """Take in the statements behind a name, or those that always run; what they lead to."""
-    texts = _texts(source.name, name)
+    texts = _texts(source, name)
     if texts:
         found.definitions[f"{source.name}:{name}"] = " ".join(text.digest for text in texts)
     for text in texts:
@@ -167,14 +168,11 @@ def _meant(source: SourceModule, own: dict[str, list[Imported]], use: Imported) 
 
 
 @cache
-def _texts(module: str, name: str) -> tuple[Text, ...]:
+def _texts(source: SourceModule, name: str) -> tuple[Text, ...]:
     """The statements that bind a name of a module; without a name those that always run.
 
     To those belong definitions under decorators of others, which may put them on a list somewhere.
     """
-    source = source_module(module)
-    if source is None:
-        return ()
 
     def is_quiet(root: str) -> bool:
         paths = source.imported.get(root, [])

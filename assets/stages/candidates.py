@@ -21,7 +21,7 @@ from assets.logic.splits import TrainingManifest
 from assets.logic.wording import capital
 from assets.policies import TrainerSpec
 from assets.stages.common import asset_facts, asset_key, pictures, table_name
-from assets.stages.training_set import training_data
+from assets.stages.training_set import training_data, training_set_code_version
 from assets.trainers.base import Fit, Progress, Rows, TrainingData
 from assets.trainers.families import described, family_code, family_name, trainer
 from assets.trainers.mlflow_signature import MODEL_CODE, requirements_of, signature_of, to_mlflow
@@ -51,7 +51,7 @@ def build_candidate(use_case: UseCase, spec: TrainerSpec) -> dg.AssetsDefinition
         **asset_facts(use_case, "candidate", family.kind, "mlflow"),
         description=f"{capital(family.title)}: searched over {spec.search_trials} trials inside the training window, "
         "stopped early and calibrated on the validation window, registered in MLflow.",
-        code_version=version,
+        code_version=candidate_code_version(use_case, spec),
     )
     def candidate(
         context: dg.AssetExecutionContext, training_set: TrainingManifest, lake: Lake, registry: MlflowModelRegistry
@@ -150,8 +150,13 @@ def thinned(data: TrainingData, most: int, say: Progress) -> TrainingData:
     return replace(data, train=Rows(features=rows.features[kept], label=rows.label[kept], day=rows.day[kept]))
 
 
+def candidate_code_version(use_case: UseCase, spec: TrainerSpec) -> str:
+    """Code version of a candidate: that of its family, and of what it is trained on, all the way from the files."""
+    return code_version(values=(family_code_version(spec), training_set_code_version(use_case)))
+
+
 def family_code_version(spec: TrainerSpec) -> str:
-    """Code version of a candidate: its family, what families share, and how it is configured."""
+    """Code version of a family: its code, what families share, and how it is configured."""
     made = (f"{__name__}:thinned", f"{__name__}:train", "assets.stages.training_set:training_data")
     return code_version(*made, *family_code(spec.family), values=spec)
 

@@ -301,7 +301,7 @@ def digests(package: Path, name: str, text: str) -> dict[str, str]:
     forget()
     found = source_module(f"copied.{name}")
     assert found is not None
-    return {key: str([t.digest for t in module._texts(found.name, key)]) for key in ["", *found.definitions]}
+    return {key: str([t.digest for t in module._texts(found, key)]) for key in ["", *found.definitions]}
 
 
 @pytest.mark.parametrize("layer", LAYERS)

@@ -16,7 +16,7 @@ def forget() -> None:
         code_files.owner,
         code_files.path_of,
         code_files.source_module,
-        told._texts,
+        told.reached,
         told._split,
         told._installed,
     ):
