@@ -5,6 +5,7 @@ Belongs here: experiments, runs, parameters, metrics, artifacts, datasets. Does 
 """
 
 import json
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -75,10 +76,13 @@ def log_metrics(
 
 
 def log_artifacts(store: Store, run_id: str, figures: Mapping[str, "Figure"], documents: Mapping[str, Any]) -> None:
-    """Keep pictures and documents under their paths; a document that is no text becomes JSON."""
+    """Keep pictures and documents under their paths; a document that is neither text nor bytes becomes JSON."""
     for path, figure in figures.items():
         store.do(f"log {path}", partial(_log_figure, run_id=run_id, figure=figure, path=path))
     for path, document in documents.items():
+        if isinstance(document, bytes):
+            store.do(f"log {path}", partial(_log_bytes, run_id=run_id, data=document, path=path))
+            continue
         text = document if isinstance(document, str) else json.dumps(document, indent=2, default=str)
         store.do(f"log {path}", partial(_log_text, run_id=run_id, text=text, path=path))
 
@@ -99,6 +103,14 @@ def _log_figure(client: "MlflowClient", *, run_id: str, figure: "Figure", path: 
 
 def _log_text(client: "MlflowClient", *, run_id: str, text: str, path: str) -> None:
     client.log_text(run_id, text, path)
+
+
+def _log_bytes(client: "MlflowClient", *, run_id: str, data: bytes, path: str) -> None:
+    folder, _, name = path.rpartition("/")
+    with tempfile.TemporaryDirectory() as room:
+        file = Path(room, name)
+        file.write_bytes(data)
+        client.log_artifact(run_id, str(file), folder or None)
 
 
 def _ensure_experiment(client: "MlflowClient", *, name: str, location: str) -> str:

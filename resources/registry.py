@@ -16,7 +16,7 @@ from urllib.parse import urlencode
 import dagster as dg
 
 from resources.errors import RegistryError
-from resources.mlflow_documents import document_of
+from resources.mlflow_documents import document_of, file_of
 from resources.mlflow_models import Dataset, SavedModel, keep_model
 from resources.mlflow_runs import close_open_runs, log_artifacts, log_datasets, log_metrics, log_params, open_run
 from resources.mlflow_store import Store, initialise
@@ -102,7 +102,7 @@ class MlflowModelRegistry(dg.ConfigurableResource):  # type: ignore[type-arg]  #
             metrics: Plain numbers.
             curves: One value per step from 0.
             figures: Matplotlib figures by artifact path, such as `plots/roc.png`.
-            documents: By artifact path: text as it is, anything else as JSON (`search/trials.json`).
+            documents: By artifact path: text and bytes as they are, anything else as JSON (`search/trials.json`).
             datasets: Lake tables that went in, with their versions.
             model_id: Tie the metrics to this logged model too, for MLflow's comparison of models.
 
@@ -117,6 +117,10 @@ class MlflowModelRegistry(dg.ConfigurableResource):  # type: ignore[type-arg]  #
     def document(self, run_id: str, path: str) -> str | None:
         """The text of a document that was logged with a run (`training_set.json`); None if it has none of that path."""
         return document_of(self._store, run_id, path)
+
+    def file(self, run_id: str, path: str) -> bytes | None:
+        """The bytes of a file that was logged with a run; None if it has none of that path."""
+        return file_of(self._store, run_id, path)
 
     def register(
         self,

@@ -11,7 +11,7 @@ import numpy as np
 
 from assets.automation import DriftPolicy
 from assets.logic.drift_histograms import Counts, DayCounts, DayWindows, Floats, jensen_shannon, noise
-from assets.logic.drift_limits import FULL_ENOUGH, odds, statistic
+from assets.logic.drift_limits import FULL_ENOUGH, statistic, stretched
 from assets.logic.drift_reference import DriftReference, ReferenceColumn, ReferenceGroup
 
 
@@ -103,7 +103,7 @@ def _judged_group(
     if group.limit is None:
         return [_unjudged(group.name, group.note)] * number
     typical = np.array([c.typical if c.typical else np.nan for c in columns])
-    ratios = odds(np.stack([apart[c.name] for c in columns], axis=1)) / typical
+    ratios = stretched(np.stack([apart[c.name] for c in columns], axis=1)) / typical
     weighted = np.nan_to_num(ratios) * np.array([c.weight for c in columns])
     scores = statistic(ratios, np.array([c.weight for c in columns])) / group.limit
     found = []

@@ -8,9 +8,9 @@ How the limit of a group of columns comes about:
 - A quiet window is a run of days inside the reference, of the length that is judged later. It is compared with the
   reference less itself and less one window on either side: a window to come has no neighbours in the reference, and a
   season or a spell of weather makes neighbours alike.
-- Distances count as odds, d / (1 - d). A distance ends at 1, and where quiet windows are .6 apart (temperature) a
-  limit of several times that could never be reached; odds have no end.
-- Each column is measured in its own typical odds, times the square root of its share of what the model uses most in
+- Distances d are stretched to -ln(1 - d). A distance ends at 1, and where quiet windows are .6 apart (temperature) a
+  limit of several times that could never be reached; stretched ones have no end, and small ones stay as they are.
+- Each column is measured in its own typical distance, times the square root of its share of what the model uses most in
   the group. The root, because what a shift costs grows with use, but importances are rough: a column with a quarter of
   the use must shift twice as far, not four times. One that is not used weighs nothing.
 - The statistic is the logarithm of the largest. Ratios have a right tail, their logarithms do not; the left tail of a
@@ -22,6 +22,7 @@ Measured on simulated years (`tests/assets/logic/test_drift_limits.py`), indepen
 without seasons.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Final
 
@@ -34,7 +35,7 @@ FEWEST_WINDOWS: Final = 4.0
 NEAR: Final = 0.5
 """A statistic below this is as good as this: how much nearer than typical says nothing about what is far."""
 FARTHEST: Final = 0.9999
-"""Distances of 1 have no odds."""
+"""A distance of 1 would be infinite."""
 FEWEST_STARTS: Final = 8
 """Days that quiet windows must begin on: where most windows have gaps there are fewer than days suggest."""
 FULL_ENOUGH: Final = 0.5
@@ -46,7 +47,7 @@ class Limit:
     """What quiet windows say of one group.
 
     Attributes:
-        typical: Odds of each column in quiet windows, root of the mean square, shape (columns,).
+        typical: Stretched distance of each column in quiet windows, root of the mean square, shape (columns,).
         limit: The statistic from which a window counts as drifted.
         windows: Quiet windows side by side.
     """
@@ -56,15 +57,14 @@ class Limit:
     windows: float
 
 
-def odds(distance: Floats) -> Floats:
-    """Odds of a distance d, d / (1 - d), which have no upper end; NaN stays."""
-    near = np.minimum(distance, FARTHEST)
-    return np.asarray(near / (1 - near), dtype=np.float64)
+def stretched(distance: Floats) -> Floats:
+    """Distances d as -ln(1 - d), which has no upper end; NaN stays."""
+    return np.asarray(-np.log1p(-np.minimum(distance, FARTHEST)), dtype=np.float64)
 
 
-def from_odds(value: float) -> float:
-    """The distance that has these odds."""
-    return value / (1 + value)
+def unstretched(value: float) -> float:
+    """The distance that is this value when it is stretched."""
+    return -math.expm1(-value)
 
 
 def quiet_windows(rows: Counts, days: int) -> Counts:
@@ -104,7 +104,7 @@ def weights(usage: Floats) -> Floats:
 
 
 def statistic(ratios: Floats, weight: Floats) -> Floats:
-    """The largest weighted ratio of a group, shape (...), from ratios of odds, shape (..., columns); NEAR at least."""
+    """The largest weighted ratio of a group, shape (...), from ratios to what is typical, shape (..., columns)."""
     weighted = np.where(np.isnan(ratios), 0.0, ratios) * weight
     return np.asarray(weighted.max(axis=-1, initial=NEAR), dtype=np.float64)
 
@@ -124,10 +124,10 @@ def limit_of(distances: Floats, weight: Floats, first: Counts, *, days: int, win
     """
     from scipy import stats
 
-    squares = odds(distances) ** 2
+    squares = stretched(distances) ** 2
     # A window is measured in what is typical of the others, as one to come will be.
     others = np.sqrt(np.stack([_mean_without(column, first, days) for column in squares.T], axis=1))
-    seen = np.log(statistic(odds(distances) / others, weight))
+    seen = np.log(statistic(stretched(distances) / others, weight))
     spread = seen.std() * np.sqrt(windows / (windows - 1))
     reach = stats.t.isf(chance, windows - 1) * np.sqrt(1 + 1 / windows)
     typical = np.sqrt(squares.mean(axis=0))

@@ -16,10 +16,10 @@ from assets.logic.drift_limits import (
     FEWEST_STARTS,
     FEWEST_WINDOWS,
     Limit,
-    from_odds,
     limit_of,
     quiet_distances,
     quiet_windows,
+    unstretched,
     weights,
 )
 
@@ -37,7 +37,7 @@ class ReferenceColumn:
         weight: In its group.
         counts: Histogram over the bins.
         window_rows: Rows of a quiet window that the bins count, the median.
-        typical: Odds of the distance of quiet windows; None where none could be measured.
+        typical: Stretched distance of quiet windows (`drift_limits.stretched`); None where none could be measured.
         limit: The distance from which this column alone raises an alarm; None if it cannot.
     """
 
@@ -160,5 +160,5 @@ def _column(
         counts=tuple(counts.tolist()),
         window_rows=float(counts.sum() / max(windows, 1.0)),
         typical=typical,
-        limit=from_odds(limit.limit * typical / own) if limit and typical and reachable else None,
+        limit=unstretched(limit.limit * typical / own) if limit and typical and reachable else None,
     )
