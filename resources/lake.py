@@ -14,7 +14,7 @@ import polars as pl
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from resources.errors import LakeError
-from resources.lake_commits import KEEP_HISTORY, WRITER, Commit, CommitRecord, TableVersion, record, retrying
+from resources.lake_commits import PROPERTIES, WRITER, Commit, CommitRecord, TableVersion, record, retrying
 from resources.lake_content import evolved, fitted, is_same, refuse_unknown_types
 
 __all__ = ["PARTITION_KEY", "Commit", "CommitRecord", "Lake", "TableVersion"]
@@ -187,7 +187,7 @@ class Lake(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster's gene
                     self.uri(table),
                     deltalake.Schema.from_arrow(frame.schema),
                     partition_by=None if keys is None else [PARTITION_KEY],
-                    configuration=KEEP_HISTORY,
+                    configuration=PROPERTIES,
                     storage_options=self.options,
                     commit_properties=commit.properties,
                 )

@@ -14,7 +14,9 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait
 
 ATTEMPTS: Final = 10
 """Tries of one write. Only writers of the same partitions conflict, and each round one of them gets through."""
-KEEP_HISTORY: Final = {
+PROPERTIES: Final = {
+    # A reader takes the last checkpoint and every commit since, on S3 at two requests each; Delta's own default is 100.
+    "delta.checkpointInterval": "10",
     # Delta's own default forgets versions after 30 days; a model must be rebuilt from its versions years later.
     "delta.logRetentionDuration": "interval 36500 days",
     "delta.deletedFileRetentionDuration": "interval 36500 days",

@@ -3,6 +3,8 @@
 Belongs here: the Dagster resource that says where it is. Does not belong here: what a file holds (`sources.py`).
 """
 
+from functools import cached_property
+
 import dagster as dg
 
 from resources.objects import ObjectStore
@@ -17,7 +19,7 @@ class LandingZone(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster
 
     root: str
 
-    @property
+    @cached_property
     def store(self) -> ObjectStore:
-        """The objects under `root`."""
+        """The objects under `root`; the same for all who ask, since a client of S3 takes 0.2 s to make."""
         return ObjectStore(self.root)
