@@ -4,6 +4,9 @@ SHELL := /bin/sh
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
 
+# Days: the last one fed; those of a replay; those of a backfill.
+FROM ?= 2013-09-01
+replay: UNTIL ?= 2013-12-31
 UNTIL ?= 2013-08-31
 # One or several; all in workspace.yaml if empty.
 USE_CASE ?=
@@ -14,7 +17,7 @@ bin := .venv/bin
 ready := .venv/.ready
 dev := .venv/.ready-dev
 
-.PHONY: help run line feed up status stop test lint bench setup setup-dev lock
+.PHONY: help run line feed up monitor replay alive status stop test lint bench setup setup-dev lock
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -30,6 +33,15 @@ feed: $(ready) ## Publish the airline's files up to UNTIL=2013-08-31
 
 up: $(ready) ## Start the Dagster and MLflow user interfaces only
 	@$(bin)/throughline up
+
+monitor: $(ready) ## Open Evidently's dashboards with the history of drift
+	@$(bin)/throughline monitor
+
+replay: $(ready) ## Play FROM=2013-09-01 UNTIL=2013-12-31 through the real sensors, schedules and decisions
+	@$(bin)/throughline replay $(USE_CASE) --from $(FROM) --until $(UNTIL)
+
+alive: $(ready) ## Fail if a daemon, sensor, schedule or monitor has gone quiet
+	@$(bin)/throughline alive $(USE_CASE)
 
 status: ## What runs, and where
 stop: ## Stop everything this clone started

@@ -5,7 +5,7 @@ Belongs here: the order of the stages and the resources they get. Does not belon
 
 import warnings
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
@@ -19,30 +19,52 @@ from assets.stages.exploration import build_exploration_report
 from assets.stages.features import build_features_asset
 from assets.stages.predictions import build_predictions
 from assets.stages.raw import build_raw
+from assets.stages.retraining_decisions import retraining_decisions_spec
 from assets.stages.training_set import build_training_set
+from pipelines.alerts import build_alert_sensors
+from pipelines.delivery import build_delivery
 from pipelines.jobs import build_jobs
+from pipelines.schedules import build_maintenance, build_schedules
+from pipelines.sensors import build_sensors
+from pipelines.watchman import build_silence_sensor
 from resources.environments import resources_for
 from resources.settings import Settings
 
+if TYPE_CHECKING:
+    from pipelines.catalogue import Deliver
+
 
 def build_definitions(
-    use_case: UseCase, resources: Mapping[str, Any] | None = None, declared_at: str | None = None
+    use_case: UseCase,
+    resources: Mapping[str, Any] | None = None,
+    declared_at: str | None = None,
+    deliver: "Deliver | None" = None,
 ) -> dg.Definitions:
     """Everything Dagster needs to know of one use case.
 
     Args:
         use_case: The declaration.
         resources: Overrides by name, for tests and other environments; the rest comes from the settings.
+        deliver: Brings the data into the landing zone; None if it lands by itself.
         declared_at: Where the serving process finds the declaration, as `package.module:NAME`; None: in the catalogue.
     """
+    settings = Settings()
     with warnings.catch_warnings():
         # Partition ranges in one run are beta in the pinned Dagster; tests hold what we rely on.
         warnings.simplefilter("ignore", dg.BetaWarning)
         assets = _assets(use_case, declared_at or use_case.name)
+        jobs = build_jobs(use_case)
+        sensors = [*build_sensors(use_case, jobs, settings.home), *build_alert_sensors(use_case)]
+        sensors += [build_silence_sensor(use_case)]
+        schedules = build_schedules(use_case, jobs, settings.home)
+        schedules += [build_maintenance(use_case)]
+        schedules += [build_delivery(use_case, deliver)] if deliver is not None else []
     return dg.Definitions(
-        assets=assets,
-        jobs=build_jobs(use_case),
-        resources={**resources_for(Settings()), **(resources or {})},
+        assets=[*assets, retraining_decisions_spec(use_case)],
+        jobs=jobs.values(),
+        schedules=schedules,
+        sensors=sensors,
+        resources={**resources_for(settings), **(resources or {})},
         # A step costs 25 ms in process, 0.6 s with a forked server and 1.3 s spawned. In processes of their own the
         # three families train in 73 s instead of 90 on 2 cores, for three times the memory: not taken.
         executor=dg.in_process_executor,

@@ -4,8 +4,10 @@ Belongs here: reading that off the landing zone, the lake and Dagster's runs. Do
 (`line.py`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Final
 
 import dagster as dg
@@ -17,12 +19,15 @@ from assets.stages.features import look_back_days
 from pipelines.jobs import job_name
 from resources.lake import Lake
 from resources.landing import LandingZone
+from resources.sources import Arrival
 
 RANGE: Final = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
 """Tags of a run with its first and last partition."""
 RUN_BYTES: Final = 192 * 2**20
 """Landed bytes that one run takes in at most, unless a single partition holds more. Packed rows grow about tenfold in
 memory, and raw rows, cleaned rows and the history of features are there together."""
+SETTLES_AFTER: Final = timedelta(seconds=5)
+"""A file untouched for so long is whole. One that is not after all is taken in again when it changes."""
 PLAN: Final = "throughline/ranges"
 """Tag of an ingestion with its own range and those that were to be made after it."""
 
@@ -70,17 +75,33 @@ class Backlog:
                 found[-1] = (found[-1][0], key)
         return found
 
+    def fingerprints(self, keys: Sequence[str]) -> list[tuple[str, str, str, str]]:
+        """Table, partition, fingerprint and time of landing of each file behind some partitions, registers included."""
+        wanted = {*keys, "None"}
+        found = ((name, str(p), a) for name, arrivals in self._landed.items() for p, a in arrivals.items())
+        return sorted((name, p, a.fingerprint, a.arrived_at.isoformat()) for name, p, a in found if p in wanted)
+
+    def landing_now(self, now: datetime) -> set[str]:
+        """Partitions with a file so young that it may still be written; a time of landing yet to come is no youth."""
+        arrivals = [(str(p), a) for found in self._landed.values() for p, a in found.items()]
+        return {key for key, a in arrivals if timedelta(0) <= now - a.arrived_at < SETTLES_AFTER}
+
+    @cached_property
+    def _landed(self) -> Mapping[str, Mapping[str | None, Arrival]]:
+        """What has arrived of each table, listed once."""
+        return {t.name: t.source.arrivals(self.landing.store) for t in self.use_case.tables}
+
     def _landed_bytes(self) -> dict[str, int]:
         tables = [t for t in self.use_case.tables if t.is_partitioned]
         sizes: dict[str, int] = {}
-        for key, arrival in ((str(p), a) for t in tables for p, a in t.source.arrivals(self.landing.store).items()):
+        for key, arrival in ((str(p), a) for t in tables for p, a in self._landed[t.name].items()):
             sizes[key] = sizes.get(key, 0) + arrival.size
         return sizes
 
     def arrived(self) -> set[str]:
         """Declared partitions of which every required table has landed."""
         tables = [t for t in self.use_case.tables if t.is_partitioned and not t.is_optional]
-        sets = [{str(p) for p in t.source.arrivals(self.landing.store)} for t in tables]
+        sets = [{str(p) for p in self._landed[t.name]} for t in tables]
         return {key for key in set.intersection(*sets) if self.use_case.partitions.holds(key)}
 
     def _changed(self) -> set[str]:
@@ -92,15 +113,15 @@ class Backlog:
             if self.lake.version(name) is not None:
                 seen = self.lake.scan(name).group_by(PARTITION_KEY).agg(pl.col("ingested_at").first()).collect()
                 taken = dict(seen.select(PARTITION_KEY, "ingested_at").iter_rows())
-            arrivals = table.source.arrivals(self.landing.store)
-            changed |= {str(p) for p, arrival in arrivals.items() if taken.get(str(p)) != arrival.arrived_at}
+            arrivals = self._landed[table.name].items()
+            changed |= {str(p) for p, arrival in arrivals if taken.get(str(p)) != arrival.arrived_at}
         return changed
 
     def _registers_changed(self) -> bool:
         """True if a whole file is not the one that was taken in: it concerns every partition."""
         for table in (t for t in self.use_case.tables if not t.is_partitioned):
             name = table_name(self.use_case, f"raw_{table.name}")
-            landed = [arrival.arrived_at for arrival in table.source.arrivals(self.landing.store).values()]
+            landed = [arrival.arrived_at for arrival in self._landed[table.name].values()]
             taken: list[object] = []
             if self.lake.version(name) is not None:
                 taken = self.lake.scan(name).select(pl.col("ingested_at").unique()).collect()["ingested_at"].to_list()

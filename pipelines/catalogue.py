@@ -105,7 +105,7 @@ def definitions(name: str) -> "dg.Definitions":
         return own
     from pipelines.assembly import build_definitions
 
-    return build_definitions(use_case(name))
+    return build_definitions(use_case(name), deliver=deliver_hook(name))
 
 
 def deliver_hook(name: str) -> Deliver | None:

@@ -1,4 +1,4 @@
-"""The command `throughline`: feed, deliver, line, up, run, status, stop.
+"""The command `throughline`: feed, deliver, line, up, run, monitor, backfill, replay, alive, status, stop.
 
 Belongs here: arguments, what is printed, exit codes. Does not belong here: the work itself, which `lines.py` and
 `services.py` do. Everything heavy loads inside the command that needs it, so that `status` answers at once.
@@ -113,6 +113,51 @@ def run(names: Names = None) -> None:
     _show_requests(settings, outcome.done)
     typer.echo("\n`make status` shows what runs, `make stop` ends it.")
     outcome.require()
+
+
+@app.command()
+def monitor() -> None:
+    """Open Evidently's dashboards with the history of drift: starts its user interface and tells its address."""
+    from pipelines.monitor import monitor as start
+
+    typer.echo(start(_settings(), typer.echo))
+
+
+@app.command()
+def backfill(
+    name: Annotated[str, typer.Argument(help="Use case.")],
+    asset: Annotated[str, typer.Argument(help="A partitioned asset, such as features or drift_report.")],
+    since: Annotated[str, typer.Option(help="First day, such as 2013-01-01.")],
+    until: Annotated[str, typer.Option(help="Last day, included.")],
+    upstream: Annotated[bool, typer.Option(help="Make what it is made from anew as well.")] = False,
+) -> None:
+    """Make a range of partitions of one asset anew, with progress."""
+    from pipelines.backfill import backfill as fill
+
+    fill(_settings(), name, asset, _day(since), _day(until), typer.echo, upstream=upstream)
+
+
+@app.command()
+def replay(
+    first: Annotated[str, typer.Option("--from", help="First day, such as 2013-09-01.")],
+    until: Annotated[str, typer.Option(help="Last day, included.")],
+    name: Annotated[str, typer.Argument(help="Use case whose data ships with it.")] = SHIPPED,
+    afresh: Annotated[bool, typer.Option(help="Take away a replay that is there already.")] = False,
+) -> None:
+    """Play days through the real sensors, schedules and decisions, in a state folder of their own, and report."""
+    from pipelines.replay.command import run_replay
+
+    run_replay(_settings(), name, _day(first), _day(until), typer.echo, afresh=afresh)
+
+
+@app.command()
+def alive(names: Names = None) -> None:
+    """Look for silence from outside Dagster, for cron or a health check: exit code 1 if anything should have run."""
+    from pipelines.watchman import silences
+
+    if found := silences(_settings(), _chosen(names)):
+        raise ThroughlineError("; ".join(found))
+    typer.echo("Daemon, sensors, schedules and monitors are as they should be.")
 
 
 @app.command()

@@ -14,14 +14,17 @@ from typing import TYPE_CHECKING, cast
 
 import dagster as dg
 
-from assets.contracts import PARTITION_KEY, UseCase
+from assets.contracts import UseCase
 from assets.stages.champion import LEDGER
 from assets.stages.common import asset_key, table_name
 from assets.stages.training_set import make_manifest
+from assets.trainers.names import family_name
 from pipelines.backlog import PLAN, RANGE, Backlog
-from pipelines.jobs import job_name
+from pipelines.code_changes import stale_partitions
+from pipelines.jobs import ingested_assets, job_name
 from pipelines.killed import LAUNCHED_BY, LINE
 from pipelines.progress import Echo, Progress
+from pipelines.upkeep import monitor_due, score_due
 from resources.errors import ThroughlineError
 from resources.lake import Lake
 from resources.landing import LandingZone
@@ -52,12 +55,23 @@ class Line:
         """
         if self.ingest() or self.outdated("explore"):
             self.job("explore")
-        if self.outdated("train") or not self._is_judged():
+        self.train()
+        self.score()
+
+    def train(self) -> None:
+        """Train if data or what trains changed, judge again if only what judges did, else look at the endpoint."""
+        use_case, endpoint = self.use_case, asset_key(self.use_case, "endpoint")
+        names = ("training_set", *(family_name(spec.family) for spec in use_case.trainers))
+        trained = {asset_key(use_case, name) for name in names}
+        judging = self._keys("train") - trained - {endpoint}
+        if self.outdated("train", trained) or not self._is_judged():
             self.job("train")
+        elif self.outdated("train", judging):
+            self.echo("Only code that judges changed since the last training: the candidates are judged again.")
+            self.job("train", only=[*judging, endpoint])
         else:
             self.echo("Neither data nor code changed since the last training: the model stays as it is.")
-            self.job("train", only=[asset_key(self.use_case, "endpoint")])
-        self.score()
+            self.job("train", only=[endpoint])
 
     def ingest(self) -> bool:
         """Take in every partition that is new, changed, or depends on one that is; True if there were any."""
@@ -79,7 +93,9 @@ class Line:
         if not backlog.arrived():
             root = self._landing.root
             raise LineError(f"Nothing has landed under {root}; run `make feed` or deliver the files there")
-        return sorted(backlog.arrived()) if self.outdated("ingest") else backlog.due()
+        # The latest materialisation tells of one partition only; those before it may be of other code.
+        stale = stale_partitions(self.use_case, self.instance, self._lake) & backlog.arrived()
+        return sorted(backlog.arrived()) if self.outdated("ingest") else sorted({*backlog.due(), *stale})
 
     def _backlog(self) -> Backlog:
         return Backlog(
@@ -87,22 +103,31 @@ class Line:
             lake=self._lake,
             landing=self._landing,
             instance=self.instance,
-            assets=frozenset(self._keys("ingest")),
+            assets=ingested_assets(self.use_case),
         )
 
     def score(self) -> None:
-        """Score the partitions of the last test window without scores yet, or by other code, or of other rows."""
-        partitions, features = self.use_case.partitions, self._rows_per_partition("features")
-        scored = {} if self.outdated("score") else self._rows_per_partition("predictions")
-        first = partitions.key(partitions.last_day(max(features)) - self.use_case.split.test + timedelta(days=1))
-        due = [key for key, rows in features.items() if key >= first and scored.get(key) != rows]
-        for begin, end in partitions.ranges(due):
+        """Score what has no scores yet, or of other rows; all of the last test window if the code changed."""
+        due = set(score_due(self.use_case, self._lake))
+        if self.outdated("score"):
+            partitions, features = (
+                self.use_case.partitions,
+                self._lake.partitions(table_name(self.use_case, "features")),
+            )
+            window = partitions.key(partitions.last_day(max(features)) - self.use_case.split.test + timedelta(days=1))
+            due |= {key for key in features if key >= window}
+        for begin, end in self.use_case.partitions.ranges(due):
             self.job("score", first=begin, last=end)
 
-    def outdated(self, purpose: str) -> bool:
-        """True if an asset of the job was never materialised, or by other code than today's."""
+    def monitor(self) -> None:
+        """Watch every partition that was scored and not watched yet."""
+        for begin, end in self.use_case.partitions.ranges(monitor_due(self.use_case, self._lake)):
+            self.job("monitor", first=begin, last=end)
+
+    def outdated(self, purpose: str, only: AbstractSet[dg.AssetKey] | None = None) -> bool:
+        """True if an asset of the job, or of `only` some, was never materialised, or by other code than today's."""
         assets = self.defs.resolve_asset_graph()
-        keys = self._keys(purpose)
+        keys = self._keys(purpose) if only is None else only
         made_by = self.instance.get_latest_materialization_code_versions(list(keys))
         return any(made_by.get(k) != assets.get(k).code_version for k in keys)
 
@@ -150,12 +175,6 @@ class Line:
             return False
         decisions = self._lake.scan(ledger).select("decided_at", "training_set").collect().sort("decided_at")
         return bool(decisions["training_set"][-1] == make_manifest(self.use_case, self._lake).id)
-
-    def _rows_per_partition(self, name: str) -> dict[str, int]:
-        table = table_name(self.use_case, name)
-        if self._lake.version(table) is None:
-            return {}
-        return dict(self._lake.scan(table).group_by(PARTITION_KEY).len().collect().iter_rows())
 
     def _keys(self, purpose: str) -> AbstractSet[dg.AssetKey]:
         return self.defs.resolve_job_def(job_name(self.use_case.name, purpose)).asset_layer.selected_asset_keys

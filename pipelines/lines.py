@@ -15,11 +15,11 @@ import dagster as dg
 
 from pipelines import catalogue
 from pipelines.catalogue import Publish
-from pipelines.killed import end_killed_runs
+from pipelines.killed import end_killed_runs, wait_for_others
 from pipelines.line import Line, LineError
 from pipelines.progress import Echo
 from resources.errors import ThroughlineError
-from resources.locks import alone
+from resources.locks import alone, line_lock
 from resources.objects import ObjectStore
 from resources.registry import MlflowModelRegistry
 from resources.settings import Settings
@@ -58,7 +58,7 @@ def run_lines(settings: Settings, names: Sequence[str], echo: Echo) -> Outcome:
     """
     Path(settings.dagster_home).mkdir(parents=True, exist_ok=True)
     outcome = Outcome()
-    with alone(settings.home / "run" / "line.lock", "The line"), dg.DagsterInstance.get() as instance:
+    with alone(line_lock(settings.home), "The line"), dg.DagsterInstance.get() as instance:
         for number, name in enumerate(names, start=1):
             if len(names) == 1:
                 run_line(settings, name, instance, echo)
@@ -86,6 +86,7 @@ def run_line(settings: Settings, name: str, instance: dg.DagsterInstance, echo: 
     registry = cast(MlflowModelRegistry, (defs.resources or {})["registry"])
     for run_id in end_killed_runs(instance, registry, name):
         echo(f"The process of Dagster run {run_id} was killed; its work is taken up again")
+    wait_for_others(instance, name, echo)
     Line(use_case=use_case, defs=defs, instance=instance, echo=echo).run()
 
 

@@ -13,6 +13,11 @@ from pathlib import Path
 from resources.errors import ThroughlineError
 
 
+def line_lock(home: Path) -> Path:
+    """The file that a line from the command line holds while it runs in a state folder."""
+    return home / "run" / "line.lock"
+
+
 class BusyError(ThroughlineError):
     """Another process does what only one may do at a time; the message names it."""
 
@@ -50,3 +55,15 @@ def alone(path: Path, what: str) -> Iterator[None]:
         lock.write(str(os.getpid()))
         lock.flush()
         yield
+
+
+def is_held(path: Path) -> bool:
+    """Whether a process is in a block under this file right now."""
+    if not path.is_file():
+        return False
+    with path.open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        return False
