@@ -165,9 +165,7 @@ def _drifted(groups: pl.DataFrame) -> Verdict:
 def _out_of_control(rows: pl.DataFrame) -> Verdict:
     """The verdict of one partition of `performance_windows`, one row."""
     row = rows.row(0, named=True)
-    is_judged = row["is_out_of_control"] is not None and (
-        row["is_out_of_control"] or row["labelled"] or not row["note"]
-    )
+    is_judged = row["is_out_of_control"] is not None
     charts = ", ".join(row["chart_alarms"] or [])
     if not is_judged:
         why = f"Performance in the days to {row['window_end']} was not judged: {row['note'] or 'no reason was given'}."
@@ -179,7 +177,7 @@ def _out_of_control(rows: pl.DataFrame) -> Verdict:
     return Verdict(
         partition=row["partition_key"],
         model=row["model_version"] or "unknown",
-        is_alarm=bool(row["is_out_of_control"]) if is_judged else None,
+        is_alarm=row["is_out_of_control"],
         why=why,
         facts={**numbers, **({"charts": charts} if charts else {})},
     )

@@ -140,6 +140,7 @@ def test_equal_ends_are_no_quiet_hours() -> None:
     [
         # New York, clocks forward on 10 March 2013: 2:00 is 3:00, and 2:30 is never.
         (datetime(2013, 3, 10, 6, 30, tzinfo=UTC), time(1), time(2, 30), datetime(2013, 3, 10, 7, 30, tzinfo=UTC)),
+        (datetime(2013, 3, 10, 6, 10, tzinfo=UTC), time(1), time(2, 30), datetime(2013, 3, 10, 7, 30, tzinfo=UTC)),
         (datetime(2013, 3, 10, 6, 30, tzinfo=UTC), time(1), time(5), datetime(2013, 3, 10, 9, tzinfo=UTC)),
         # Clocks back on 3 November 2013: 1:00 to 2:00 comes twice.
         (datetime(2013, 11, 3, 5, 30, tzinfo=UTC), time(0), time(2), datetime(2013, 11, 3, 7, tzinfo=UTC)),
@@ -299,6 +300,7 @@ def test_a_wait_of_the_future_is_taken_up_at_once() -> None:
     decision = decide([DRIFT], [retrained(NOW - DAY), waits], POLICY, NOW)
     assert decision is not None
     assert (decision.answer, decision.not_before) == ("wait", NOW + 2 * DAY)
+    assert decision.id != waits.id
 
 
 def test_evidence_of_a_time_that_the_clock_has_not_reached_decides_nothing() -> None:

@@ -55,7 +55,7 @@ class World:
         self,
         monitor: Literal["drift", "performance"],
         partition: date,
-        is_alarm: bool,
+        is_alarm: bool | None,
         at: datetime | None = NOW,
         **changes: Any,
     ) -> None:
@@ -73,7 +73,7 @@ class World:
 UTC_TYPE = pl.Datetime("us", "UTC")
 
 
-def _drift(partition: date, is_alarm: bool, reference: str = CHAMPION, note: str | None = None) -> pl.DataFrame:
+def _drift(partition: date, is_alarm: bool | None, reference: str = CHAMPION, note: str | None = None) -> pl.DataFrame:
     score = None if note else (1.5 if is_alarm else 0.5)
     row = {
         PARTITION_KEY: str(partition),
@@ -92,13 +92,12 @@ def _drift(partition: date, is_alarm: bool, reference: str = CHAMPION, note: str
 
 
 def _performance(
-    partition: date, is_alarm: bool | None, model: str = CHAMPION, note: str | None = None, labelled: int = 90
+    partition: date, is_alarm: bool | None, model: str = CHAMPION, note: str | None = None
 ) -> pl.DataFrame:
     row = {
         PARTITION_KEY: str(partition),
         "window_end": partition,
-        "labelled": labelled,
-        "loss": 0.5 if labelled else None,
+        "loss": None if is_alarm is None else 0.5,
         "baseline_loss": 0.6,
         "expected_loss": 0.4,
         "chart_alarms": ["EWMA of the residual"] if is_alarm else [],
@@ -316,8 +315,8 @@ def test_a_verdict_that_no_run_is_on_record_for_is_missing(
 def test_a_window_that_could_not_be_judged_is_missing_with_its_reason(
     world: World, monitor: Literal["drift", "performance"]
 ) -> None:
-    changes = {} if monitor == "drift" else {"labelled": 0}
-    world.watched(monitor, TODAY, False, note="there is no reference", **changes)
+    is_alarm = False if monitor == "drift" else None
+    world.watched(monitor, TODAY, is_alarm, note="there is no reference")
     evidence = world.evidence(monitor)
     assert isinstance(evidence, Missing)
     assert "there is no reference" in evidence.why
