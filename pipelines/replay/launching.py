@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import dagster as dg
 from dagster._core.storage.tags import (
+    AUTO_RETRY_RUN_ID_TAG,
     MAX_RETRIES_TAG,
     PARENT_RUN_ID_TAG,
     RETRY_NUMBER_TAG,
@@ -51,7 +52,9 @@ class Launched:
 
 
 def launch(world: World, request: dg.RunRequest, by: str, target: str | None) -> list[Launched]:
-    """Run what is asked for, and again as often as its tags allow if it fails; nothing if its run key is known.
+    """Run what is asked for; if it fails, again as often as its tags allow; nothing if its run key is known.
+
+    Dagster's daemon tries again from the failed step on, a replay from the beginning.
 
     Args:
         world: The replay.
@@ -71,9 +74,11 @@ def launch(world: World, request: dg.RunRequest, by: str, target: str | None) ->
             return []
         tags[RUN_KEY_TAG] = request.run_key
     runs = [_run(world, name, request, by, tags)]
-    while runs[-1].why is not None and len(runs) <= int(tags.get(MAX_RETRIES_TAG, "0")):
+    retries = int(tags.get(MAX_RETRIES_TAG, "0")) if world.instance.run_retries_enabled else 0
+    while runs[-1].why is not None and len(runs) <= retries:
         again = {RETRY_NUMBER_TAG: str(len(runs)), ROOT_RUN_ID_TAG: runs[0].run_id, PARENT_RUN_ID_TAG: runs[-1].run_id}
         runs.append(_run(world, name, request, by, {**tags, **again}))
+        world.instance.add_run_tags(runs[-2].run_id, {AUTO_RETRY_RUN_ID_TAG: runs[-1].run_id})
     return runs
 
 

@@ -15,7 +15,7 @@ from assets.logic.wording import capital
 from assets.reports.plot_style import CHAMPION_COLOUR, COLOURS, NEUTRAL, date_axis, image, new_axes, new_figure
 from pipelines.replay.contenders import CONTENDERS, LIVE, MONTHLY, NEVER, TITLES
 from pipelines.replay.report import Day, Report, answer_of
-from pipelines.replay.scores import Gap, Period
+from pipelines.replay.scores import WHOLE, Gap, Period
 from pipelines.replay.telling import counted, gains
 from pipelines.replay.world import LEFT_OUT
 
@@ -133,7 +133,7 @@ def _counts(report: Report) -> list[str]:
 
 def _period_row(report: Report, period: Period) -> dict[str, Any]:
     return {
-        "name": "All days" if period.name == "all" else period.name,
+        "name": "All days" if period.name == WHOLE else period.name,
         "days": period.days,
         "rows": period.rows,
         "scores": [[_shown(period.scores[who][metric]) for metric in report.metrics] for who in CONTENDERS],

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import polars as pl
 
@@ -19,12 +19,10 @@ from pipelines.replay.contenders import CONTENDERS, answers_between
 from pipelines.replay.findings import alarms_of, decisions_between, promotions_between
 from pipelines.replay.folder import About
 from pipelines.replay.monthly import initial_family
-from pipelines.replay.scores import Period, measure, shown_metrics
+from pipelines.replay.scores import WHOLE, Period, measure, shown_metrics
 from pipelines.replay.ticking import idle
 from pipelines.replay.world import LEFT_OUT, World
 from resources.objects import ObjectStore
-
-WHOLE: Final = "all"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +57,7 @@ class Report:
         months: Scores by month, in order.
         whole: Scores of all days; None while no row with a label was scored.
         unscored: Rows with a label that the line never scored.
-        idle: Sensors and schedules that were not evaluated.
+        idle: Sensors and schedules that were not evaluated, and why.
     """
 
     use_case: UseCase
@@ -69,7 +67,7 @@ class Report:
     months: Sequence[Period]
     whole: Period | None
     unscored: int
-    idle: Sequence[str]
+    idle: Mapping[str, str]
 
     @property
     def metrics(self) -> tuple[str, str]:
@@ -153,7 +151,7 @@ def to_json(report: Report) -> dict[str, Any]:
         "trainings": report.trainings,
         "unscored_rows": report.unscored,
         "faults": report.faults,
-        "not_evaluated": list(report.idle),
+        "not_evaluated": dict(report.idle),
         "stages_left_out": sorted(LEFT_OUT),
     }
     plain: dict[str, Any] = json.loads(json.dumps(content, default=str))

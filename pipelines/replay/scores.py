@@ -3,7 +3,7 @@
 Belongs here: measuring given answers; pure. Does not belong here: where the answers come from (`contenders.py`).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,11 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from assets.logic.bootstrap import DECISION_RESAMPLES, RESAMPLES, DayBlocks, mean_difference
-from assets.logic.metrics import Floats, Labels, score, task_metrics
+from assets.logic.metrics import Floats, Labels, task_metrics
 from assets.logic.score_intervals import RESAMPLED, percentiles
 
 CONFIDENCE: Final = 0.95
 """Of the two-sided intervals of differences."""
+WHOLE: Final = "all"
+"""Name of the period of all days."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,45 +60,59 @@ def measure(
 
     Args:
         task: Kind of task.
-        label: As in `score`, shape (n,).
+        label: As in `score`, shape (n > 0,).
         day: Of each row, shape (n,).
         predictions: By contender, as in `score`; gaps are those of the first one to the others.
         seed: Of the resamples of days.
     """
-    found = [
-        _period(task, str(name), label, day, predictions, day == name, None) for name in np.unique(day)
-    ]  # a single day has no resamples
-    for name, rows in _longer(day):
-        found.append(_period(task, name, label, day, predictions, rows, seed))
-    return found
-
-
-def _longer(day: npt.NDArray[np.datetime64]) -> Iterator[tuple[str, npt.NDArray[np.bool_]]]:
+    spans: list[tuple[str, npt.NDArray[np.bool_], int | None]] = [(str(d), day == d, None) for d in np.unique(day)]
     month = day.astype("datetime64[M]")
-    for name in np.unique(month):
-        yield str(name), month == name
-    yield "all", np.ones(len(day), dtype=bool)
+    spans += [(str(m), month == m, seed) for m in np.unique(month)]
+    spans.append((WHOLE, np.ones(len(day), dtype=bool), seed))
+    return [
+        period(
+            task, name, label[rows], day[rows], {who: said[rows] for who, said in predictions.items()}, seed=resampled
+        )
+        for name, rows, resampled in spans
+    ]
 
 
-def _period(
+def period(
     task: str,
     name: str,
     label: Labels,
     day: npt.NDArray[np.datetime64],
     predictions: Mapping[str, Floats],
-    rows: npt.NDArray[np.bool_],
+    *,
     seed: int | None,
 ) -> Period:
-    said = {who: prediction[rows] for who, prediction in predictions.items()}
-    chosen, scores = shown_metrics(task), {}
-    for who, prediction in said.items():
-        measured = score(task, label[rows], prediction)
-        scores[who] = {metric: measured[metric].value for metric in chosen}
-    first, *others = said
-    gaps = {}
-    if seed is not None:
-        gaps = {who: _gaps(task, label[rows], day[rows], said[first], said[who], seed) for who in others}
-    return Period(name=name, days=len(np.unique(day[rows])), rows=int(rows.sum()), scores=scores, gaps=gaps)
+    """Scores of some rows, arguments as for `measure`; without a seed without gaps, as of a single day."""
+    first, *others = predictions.values()
+    names = list(predictions)[1:]
+    gaps = (
+        {}
+        if seed is None
+        else {who: _gaps(task, label, day, first, o, seed) for who, o in zip(names, others, strict=True)}
+    )
+    return Period(
+        name=name,
+        days=len(np.unique(day)),
+        rows=len(label),
+        scores={who: _scores(task, label, prediction) for who, prediction in predictions.items()},
+        gaps=gaps,
+    )
+
+
+def _scores(task: str, label: Labels, prediction: Floats) -> dict[str, float | None]:
+    """Both shown metrics. A day on which all labels are equal has a loss, and no score that ranks."""
+    metrics = task_metrics(task)
+    loss, rank = shown_metrics(task)
+    metric = metrics.metrics[rank]
+    has_none = metrics.undefined(label, prediction) or metric.undefined(label, prediction)
+    return {
+        loss: float(metrics.row_loss(label, prediction).mean()),
+        rank: None if has_none else float(metric.value(label, prediction)),
+    }
 
 
 def _gaps(

@@ -20,6 +20,11 @@ from pipelines.replay.world import World
 
 MOST_ROUNDS: Final = 50
 """Rounds in which some sensor still asks for something; a day needs a handful."""
+REAL_TIME_ONLY: Final = {
+    "silence": "it looks after daemons that live by the system's clock",
+    "delivery": "the days of a replay are delivered one by one",
+}
+"""Purposes of sensors and schedules that mean nothing in a replay, and why."""
 
 
 @dataclass(kw_only=True)
@@ -38,22 +43,23 @@ class Happened:
 
 
 def running_sensors(world: World) -> list[dg.SensorDefinition]:
-    """The sensors that run unless somebody stops them, by name."""
-    found = [s for s in world.repository.sensor_defs if s.default_status is dg.DefaultSensorStatus.RUNNING]
-    return sorted((s for s in found if not s.sensor_type.is_handled_by_asset_daemon), key=lambda sensor: sensor.name)
+    """The sensors that a replay evaluates, by name: those that run unless somebody stops them."""
+    return sorted((s for s in world.repository.sensor_defs if not _why_not(world, s)), key=lambda sensor: sensor.name)
 
 
 def running_schedules(world: World) -> list[dg.ScheduleDefinition]:
-    """The schedules that run unless somebody stops them, by name."""
-    found = [s for s in world.repository.schedule_defs if s.default_status is dg.DefaultScheduleStatus.RUNNING]
-    return sorted(found, key=lambda schedule: schedule.name)
+    """The schedules that a replay evaluates, by name: those that run unless somebody stops them."""
+    return sorted((s for s in world.repository.schedule_defs if not _why_not(world, s)), key=lambda s: s.name)
 
 
-def idle(world: World) -> list[str]:
-    """Sensors and schedules that a replay does not evaluate: they are stopped, or not evaluated by ticks."""
-    evaluated = {sensor.name for sensor in running_sensors(world)} | {s.name for s in running_schedules(world)}
-    declared = {s.name for s in world.repository.sensor_defs} | {s.name for s in world.repository.schedule_defs}
-    return sorted(declared - evaluated)
+def idle(world: World) -> dict[str, str]:
+    """Sensors and schedules that a replay does not evaluate, by name, and why not."""
+    declared: list[dg.SensorDefinition | dg.ScheduleDefinition] = [
+        *world.repository.sensor_defs,
+        *world.repository.schedule_defs,
+    ]
+    reasons = {one.name: _why_not(world, one) for one in declared}
+    return {name: why for name, why in sorted(reasons.items()) if why}
 
 
 def settle(world: World, happened: Happened) -> None:
@@ -138,6 +144,18 @@ def _fault(world: World, name: str, error: Exception, happened: Happened) -> boo
     why = " ".join(f"{type(cause).__name__}: {cause}".split())
     happened.faults.append({"by": name, "at": world.clock.now().isoformat(), "why": why})
     return False
+
+
+def _why_not(world: World, one: dg.SensorDefinition | dg.ScheduleDefinition) -> str:
+    """Why a replay does not evaluate a sensor or schedule; nothing if it does."""
+    for purpose, why in REAL_TIME_ONLY.items():
+        if one.name.startswith(f"{world.use_case.name}_{purpose}_"):
+            return why
+    if one.default_status not in (dg.DefaultSensorStatus.RUNNING, dg.DefaultScheduleStatus.RUNNING):
+        return "it is stopped"
+    if isinstance(one, dg.SensorDefinition) and one.sensor_type.is_handled_by_asset_daemon:
+        return "Dagster evaluates it without ticks"
+    return ""
 
 
 def _times(schedule: dg.ScheduleDefinition, after: datetime, until: datetime) -> Iterator[datetime]:

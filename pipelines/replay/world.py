@@ -21,6 +21,7 @@ from pipelines.replay.outside import Outside
 from resources.clock import Clock
 from resources.environments import resources_for
 from resources.lake import Lake
+from resources.notifier import Notifier
 from resources.registry import MlflowModelRegistry
 from resources.settings import Settings
 
@@ -90,14 +91,19 @@ class World:
 
 
 def over_own_state(defs: dg.Definitions, settings: Settings, folder: ReplayFolder) -> dg.Definitions:
-    """The same definitions over the state of a replay.
+    """The same definitions over the state of a replay; nobody is told of what happens in it but its own log.
 
     Args:
         defs: Of a use case.
         settings: Of the replay.
         folder: Of the replay; the clock is kept in it.
     """
-    return with_resources(defs, {**resources_for(settings), "clock": Clock(file=str(folder.root / "clock"))})
+    own = {
+        **resources_for(settings),
+        "clock": Clock(file=str(folder.root / "clock")),
+        "notifier": Notifier(root=str(settings.notices_home), dagster_url=settings.dagster_url),
+    }
+    return with_resources(defs, own)
 
 
 def with_resources(defs: dg.Definitions, resources: Mapping[str, Any]) -> dg.Definitions:

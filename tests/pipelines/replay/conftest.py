@@ -33,6 +33,8 @@ def opened_world(stack: ExitStack, root: Path, defs: dg.Definitions, store: Obje
     settings = settings_of(folder)
     settings.dagster_home.mkdir(parents=True, exist_ok=True)
     write_instance_file(settings.dagster_home)
+    with (settings.dagster_home / "dagster.yaml").open("a", encoding="utf-8") as file:
+        file.write("run_retries:\n  enabled: true\n  max_retries: 0\n")
     instance = stack.enter_context(opened_instance(settings))
     return World(
         use_case=LANDED_TOY,
@@ -75,8 +77,9 @@ def outside_files(tmp_path_factory: pytest.TempPathFactory) -> ObjectStore:
 @pytest.fixture(scope="session")
 def replayed(tmp_path_factory: pytest.TempPathFactory, outside_files: ObjectStore) -> Iterator[Replayed]:
     told: list[str] = []
-    with ExitStack() as stack:
-        root = tmp_path_factory.mktemp("replayed") / "replay"
+    root = tmp_path_factory.mktemp("replayed") / "replay"
+    with ExitStack() as stack, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("THROUGHLINE_HOME", str(root))  # sensors keep their locks there
         world = opened_world(stack, root, build_definitions(LANDED_TOY), outside_files)
         yield Replayed(world=world, report=replay(world, LAST, told.append), told=told)
 

@@ -160,7 +160,7 @@ def test_what_is_stopped_is_not_evaluated_and_named(make_world: MakeWorld) -> No
     stopped = sensor(lambda _: dg.RunRequest(), default_status=dg.DefaultSensorStatus.STOPPED)
     world, happened = at_noon(make_world(sensors=[stopped], jobs=[toil])), Happened()
     settle(world, happened)
-    assert (happened.runs, idle(world)) == ([], ["asking_sensor"])
+    assert (happened.runs, idle(world)) == ([], {"asking_sensor": "it is stopped"})
 
 
 def daily(cron: str | list[str] = "30 6 * * *", zone: str = "America/New_York") -> dg.ScheduleDefinition:
