@@ -187,6 +187,16 @@ def test_what_cannot_be_told_counts_wholly(body: str, bakery: Path) -> None:
     assert code_version("bakery.asking:ask") != before
 
 
+def test_the_order_of_imports_within_a_function_says_nothing(bakery: Path) -> None:
+    lines = ["from bakery.shop import price, close", "import json"]
+    body = "def ask():\n    {}\n    {}\n    return json, price, close\n"
+    (bakery / "asking.py").write_text(body.format(*lines))
+    before = code_version("bakery.asking:ask")
+    turned = body.format(lines[1], "from bakery.shop import close, price")
+    edit(bakery / "asking.py", body.format(*lines), turned)
+    assert code_version("bakery.asking:ask") == before
+
+
 def test_a_star_brings_what_is_used(bakery: Path) -> None:
     (bakery / "asking.py").write_text("from bakery.shop import *\n\n\ndef ask():\n    return close()\n")
     before = code_version("bakery.asking:ask")
