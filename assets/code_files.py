@@ -16,10 +16,21 @@ from typing import Final, Literal
 
 OURS: Final = frozenset({"assets", "pipelines", "resources"})
 INSTALLED: Final = ("site-packages", "dist-packages")
-Statement = ast.stmt
 Imported = tuple[str, ...]
 """What an import binds, as a dotted path: `from a.b import c` binds `("a", "b", "c")`."""
 FUNCTION: Final = (ast.FunctionDef, ast.AsyncFunctionDef)
+
+
+@dataclass(frozen=True, eq=False)
+class Statement:
+    """A statement at the top of a module, as it is written: syntax trees of all modules would take 30 MB.
+
+    Attributes:
+        decorators: The name at the beginning of each of its decorators; None for one without.
+    """
+
+    text: str
+    decorators: tuple[str | None, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -95,9 +106,9 @@ def source_module(module: str) -> SourceModule | None:
 
 @cache
 def _cut_up(module: str, package: str, text: str) -> SourceModule:
-    made = SourceModule(name=module, package=package)
-    for statement in ast.parse(text).body:
-        _take_in(statement, made)
+    made, lines = SourceModule(name=module, package=package), text.split("\n")
+    for node in ast.parse(text).body:
+        _take_in(node, made, lines)
     return made
 
 
@@ -127,25 +138,46 @@ def is_words(node: ast.AST) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 
-def _take_in(statement: Statement, made: SourceModule) -> None:
+def root_of(node: ast.AST) -> str | None:
+    """The name at the beginning of `name.attribute(...)[...]`, or None."""
+    while not isinstance(node, ast.Name):
+        inner = getattr(node, "func", None) or getattr(node, "value", None)
+        if not isinstance(inner, ast.AST):
+            return None
+        node = inner
+    return node.id
+
+
+def _take_in(node: ast.stmt, made: SourceModule, lines: Sequence[str]) -> None:
     """Bind what one statement at the top of a module binds."""
-    if is_words(statement):
+    if is_words(node):
         return
-    if isinstance(statement, ast.Import | ast.ImportFrom):
-        _import(statement, made)
-    elif isinstance(statement, ast.If) and is_for_types(statement):
-        for other in statement.orelse:
-            _take_in(other, made)
-    elif (names := _bound(statement)) is not None:
+    if isinstance(node, ast.Import | ast.ImportFrom):
+        _import(node, made)
+    elif isinstance(node, ast.If) and is_for_types(node):
+        for other in node.orelse:
+            _take_in(other, made, lines)
+    elif (names := _bound(node)) is not None:
+        statement = _statement(node, lines)
         for name in names:
             made.definitions.setdefault(name, []).append(statement)
     else:
+        statement = _statement(node, lines)
         made.always.append(statement)
-        for node in ast.walk(statement):
-            if isinstance(node, ast.Import | ast.ImportFrom):
-                _import(node, made)
-            for name in _bound(node) or ():
+        for inner in ast.walk(node):
+            if isinstance(inner, ast.Import | ast.ImportFrom):
+                _import(inner, made)
+            for name in _bound(inner) or ():
                 made.definitions.setdefault(name, []).append(statement)
+
+
+def _statement(node: ast.stmt, lines: Sequence[str]) -> Statement:
+    """A statement from where it begins to the end of its last line, with what else stands there."""
+    decorators: list[ast.expr] = getattr(node, "decorator_list", [])
+    first, inset = min([node.lineno, *(d.lineno for d in decorators)]) - 1, node.col_offset
+    head = lines[first].encode()[inset:].decode()
+    rest = [line[inset:] if not line[:inset].strip() else line for line in lines[first + 1 : node.end_lineno]]
+    return Statement("\n".join([head, *rest]), tuple(root_of(d) for d in decorators))
 
 
 def _import(node: ast.Import | ast.ImportFrom, made: SourceModule) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from assets.code_files import FUNCTION, Imported, imports_of, is_for_types, is_words
+from assets.code_files import FUNCTION, Imported, Statement, imports_of, is_for_types, is_words, root_of
 
 SILENT: Final = frozenset({"ctx", "kind", "type_comment", "type_ignores"})
 """Fields of syntax trees that say nothing, or only how something is written."""
@@ -45,30 +45,21 @@ class Text:
     loads: tuple[str, ...]
 
 
-def text_of(statement: ast.stmt, package: str, is_quiet: IsQuiet) -> Text:
+def text_of(statement: Statement, package: str, is_quiet: IsQuiet) -> Text:
     """Digest and names of one statement of a module in `package`.
 
     Annotations count as they are written, but what they name counts only where something reads them: in classes that
     have a base or a decorator of others (as pydantic's have), and in functions that have such a decorator.
     """
     writer = _Writer(package, is_quiet)
-    writer.node(statement, runs=True)
+    for node in _in_order(ast.parse(statement.text).body):
+        writer.node(node, runs=True)
     return Text(
         digest=hashlib.sha256("".join(writer.out).encode()).hexdigest(),
         uses=frozenset(writer.uses),
         imports=tuple(sorted(set(writer.imports))),
         loads=tuple(sorted(set(writer.loads))),
     )
-
-
-def root_of(node: ast.AST) -> str | None:
-    """The name at the beginning of `name.attribute(...)[...]`, or None."""
-    while not isinstance(node, ast.Name):
-        inner = getattr(node, "func", None) or getattr(node, "value", None)
-        if not isinstance(inner, ast.AST):
-            return None
-        node = inner
-    return node.id
 
 
 class _Writer:

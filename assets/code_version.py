@@ -10,7 +10,6 @@ annotations name stays out, because others make it and hand it in: the lake, the
 told from the text counts wholly: a module handed around as a value, or one that makes up the name that is asked for.
 """
 
-import ast
 import builtins
 import hashlib
 import subprocess
@@ -21,8 +20,8 @@ from importlib.metadata import PackageNotFoundError, packages_distributions, ver
 from pathlib import Path
 from typing import Final
 
-from assets.code_files import FUNCTION, Imported, SourceModule, is_installed, owner, path_of, source_module
-from assets.code_text import IsQuiet, Text, root_of, text_of
+from assets.code_files import Imported, SourceModule, is_installed, owner, path_of, source_module
+from assets.code_text import Text, text_of
 from assets.code_values import Code, name_of, spoken
 
 __all__ = ["Reached", "code_version", "git_commit", "name_of", "reached"]
@@ -181,14 +180,8 @@ def _texts(source: SourceModule, name: str) -> tuple[Text, ...]:
     statements = source.definitions.get(name, []) if name else source.always
     if not name:
         others = (s for found in source.definitions.values() for s in found if s not in source.always)
-        statements = [*statements, *(s for s in others if not _is_quiet_definition(s, is_quiet))]
+        statements = [*statements, *(s for s in others if not all(root and is_quiet(root) for root in s.decorators))]
     return tuple(text_of(statement, source.package, is_quiet) for statement in statements)
-
-
-def _is_quiet_definition(statement: ast.stmt, is_quiet: IsQuiet) -> bool:
-    if not isinstance(statement, (*FUNCTION, ast.ClassDef)):
-        return True
-    return all((root := root_of(part)) is not None and is_quiet(root) for part in statement.decorator_list)
 
 
 @cache

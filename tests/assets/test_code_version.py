@@ -187,6 +187,23 @@ def test_what_cannot_be_told_counts_wholly(body: str, bakery: Path) -> None:
     assert code_version("bakery.asking:ask") != before
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "FIRST = 1; SECOND = 2\n",
+        "if TYPE_CHECKING:\n    import a\nelse: SECOND = 2\n",
+        "if TYPE_CHECKING:\n    import a\nelse:\n    @id\n    def SECOND():\n        return 2\n",
+        "try:\n    from a import SECOND\nexcept ImportError:\n    SECOND = 2\n",
+        "ZERO, (FIRST, *SECOND) = 0, (1, 2)\n",
+    ],
+)
+def test_a_definition_is_found_wherever_it_stands(text: str, bakery: Path) -> None:
+    (bakery / "asking.py").write_text(text)
+    before = code_version("bakery.asking:SECOND")
+    edit(bakery / "asking.py", "2", "3")
+    assert code_version("bakery.asking:SECOND") != before
+
+
 def test_the_order_of_imports_within_a_function_says_nothing(bakery: Path) -> None:
     lines = ["from bakery.shop import price, close", "import json"]
     body = "def ask():\n    {}\n    {}\n    return json, price, close\n"
