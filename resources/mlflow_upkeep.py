@@ -81,15 +81,15 @@ def runs_before(
 ) -> Runs:
     """The runs that ended before an instant, but none of a champion's.
 
-    Kept are runs whose model has an alias or is named in `champions`, those of the Dagster runs `dagster_runs`, and
-    those that have not ended. Runs somebody put into MLflow's bin count like others.
+    Kept are runs whose model has an alias or is named in `champions`, runs without a model that Dagster runs in
+    `dagster_runs` opened, and those that have not ended. Runs somebody put into MLflow's bin count like others.
 
     Args:
         registry: The store.
         experiment: Its name, which is that of the registered model.
         before: An instant (UTC).
         champions: Versions such as `churn/3`.
-        dagster_runs: Such as those that promoted a champion: their reports are kept.
+        dagster_runs: Such as those that promoted a champion: the evaluations in them are kept, the losers are not.
 
     Raises:
         RegistryError: If the store refuses.
@@ -104,7 +104,7 @@ def runs_before(
         kept, old = 0, []
         for run in _runs(client, experiment):
             names = tuple(versions.get(run.info.run_id, []))
-            stays = stay & {*names} or run.data.tags.get(MADE_BY) in dagster_runs
+            stays = stay & {*names} if names else run.data.tags.get(MADE_BY) in dagster_runs
             if stays or run.info.end_time is None or run.info.end_time >= before.timestamp() * 1000:
                 kept += 1
                 continue

@@ -7,6 +7,10 @@ import dagster as dg
 from resources.settings import Settings
 from tests.support.few_days import Home
 
-_home = Settings().home
-_all = Home(folder=_home, landing=Path(_home, "landing")).definitions()
-defs = dg.Definitions(assets=_all.assets, resources=_all.resources, executor=dg.in_process_executor)
+
+def _of(folder: Path) -> dg.Definitions:
+    whole = Home(folder=folder, landing=folder / "landing").definitions()
+    return dg.Definitions(assets=whole.assets, resources=whole.resources, executor=dg.in_process_executor)
+
+
+defs = _of(Settings().home)  # the only one in the module: Dagster takes no two
