@@ -71,7 +71,7 @@ def answers_between(world: World, first: date, last: date) -> Answers | None:
         label=known.label[order],
         day=known.day[order],
         predictions={
-            LIVE: _live(rows.filter(kept), initial.outputs, terms)[order],
+            LIVE: written_down(rows.filter(kept), initial.outputs, terms)[order],
             NEVER: _predicted(use_case, never, rows, terms)[at][order],
             MONTHLY: _predicted(use_case, monthly, rows, terms)[at][order],
         },
@@ -96,8 +96,14 @@ def _rows_with_scores(world: World, first: date, last: date) -> pl.DataFrame:
     return rows.join(beside, on=[*identity, f"{SAID}place"], how="left", maintain_order="left")
 
 
-def _live(rows: pl.DataFrame, outputs: Sequence[str], terms: Sequence[str]) -> Floats:
-    """What the line wrote down, in the shape of `score`; of classes in the terms of all."""
+def written_down(rows: pl.DataFrame, outputs: Sequence[str], terms: Sequence[str]) -> Floats:
+    """What the line wrote down at the time, as in `score`.
+
+    Args:
+        rows: With the columns of the score table, each after `SAID`.
+        outputs: What a model of the use case says, by column; see `Model.outputs`.
+        terms: Of a multiclass task, the classes to answer in; else none.
+    """
     if not terms:
         return _flat(rows.select(f"{SAID}{name}" for name in outputs).to_numpy())
     told = np.empty((len(rows), len(terms)))
