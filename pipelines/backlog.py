@@ -11,13 +11,13 @@ from functools import cached_property
 from typing import Final
 
 import dagster as dg
-import polars as pl
 
-from assets.contracts import PARTITION_KEY, UseCase
+from assets.contracts import SourceTable, UseCase
 from assets.stages.common import table_name
 from assets.stages.features import look_back_days
 from pipelines.jobs import job_name
 from resources.lake import Lake
+from resources.lake_log import as_kept, newest
 from resources.landing import LandingZone
 from resources.sources import Arrival
 
@@ -106,28 +106,16 @@ class Backlog:
 
     def _changed(self) -> set[str]:
         """Partitions with a file that is not the one that was taken in, by the time it landed."""
-        changed: set[str] = set()
-        for table in (t for t in self.use_case.tables if t.is_partitioned):
-            name = table_name(self.use_case, f"raw_{table.name}")
-            taken: dict[str, object] = {}
-            if self.lake.version(name) is not None:
-                seen = self.lake.scan(name).group_by(PARTITION_KEY).agg(pl.col("ingested_at").first()).collect()
-                taken = dict(seen.select(PARTITION_KEY, "ingested_at").iter_rows())
-            arrivals = self._landed[table.name].items()
-            changed |= {str(p) for p, arrival in arrivals if taken.get(str(p)) != arrival.arrived_at}
-        return changed
+        return {str(p) for table in self.use_case.tables if table.is_partitioned for p in self._news(table)}
 
     def _registers_changed(self) -> bool:
         """True if a whole file is not the one that was taken in: it concerns every partition."""
-        for table in (t for t in self.use_case.tables if not t.is_partitioned):
-            name = table_name(self.use_case, f"raw_{table.name}")
-            landed = [arrival.arrived_at for arrival in self._landed[table.name].values()]
-            taken: list[object] = []
-            if self.lake.version(name) is not None:
-                taken = self.lake.scan(name).select(pl.col("ingested_at").unique()).collect()["ingested_at"].to_list()
-            if landed and landed != taken:
-                return True
-        return False
+        return any(self._news(table) for table in self.use_case.tables if not table.is_partitioned)
+
+    def _news(self, table: SourceTable) -> set[str | None]:
+        """Partitions (None: the whole file) that landed at another time than what was taken in."""
+        taken = newest(self.lake, table_name(self.use_case, f"raw_{table.name}"), "ingested_at")
+        return {p for p, a in self._landed[table.name].items() if taken.get(p) != as_kept(a.arrived_at)}
 
     def _cut_short(self) -> set[str]:
         """Partitions that an ingestion was to make and no run has made since: it failed, was killed or never got there.

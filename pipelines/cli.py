@@ -153,7 +153,7 @@ def replay(
 @app.command()
 def alive(names: Names = None) -> None:
     """Look for silence from outside Dagster, for cron or a health check: exit code 1 if anything should have run."""
-    from pipelines.watchman import silences
+    from pipelines.alive import silences
 
     if found := silences(_settings(), _chosen(names)):
         raise ThroughlineError("; ".join(found))

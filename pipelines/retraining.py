@@ -30,6 +30,7 @@ from assets.stages.retraining_decisions import (
 from pipelines.jobs import job_name
 from pipelines.retraining_claims import Claims
 from pipelines.retraining_runs import DECISION, MAX_RETRIES, Trainings, trainings
+from pipelines.upkeep import ALONE
 from resources.clock import Clock
 from resources.lake import Lake
 from resources.locks import in_turn
@@ -37,8 +38,6 @@ from resources.locks import in_turn
 TRIGGER: Final = "throughline/trigger"
 EVIDENCE: Final = "throughline/evidence"
 """Tags of a training: what asked for it, and where a person reads more."""
-ALONE: Final = "throughline/alone"
-"""Tag of a run; of those with the same value one runs at a time (`infra/dagster/dagster.yaml`)."""
 LOST_AFTER: Final = timedelta(days=7)
 """A training that was decided on so long ago and has no run will have none: the reason for it is no news any more."""
 

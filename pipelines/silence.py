@@ -1,7 +1,7 @@
 """What should have happened and did not: daemons, sensors, schedules and monitors that have gone quiet.
 
 Belongs here: finding silence in a Dagster instance, at a given time. Does not belong here: the sensor and the command
-that ask (`watchman.py`), and what did happen (`alerts.py`).
+that ask (`watchman.py`, `alive.py`), and what did happen (`alerts.py`).
 
 All times are those that Dagster stamps, so they are compared with the system's clock, never with that of a replay.
 """

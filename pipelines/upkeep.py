@@ -14,12 +14,13 @@ from typing import Final, Literal
 import dagster as dg
 import polars as pl
 
-from assets.contracts import PARTITION_KEY, UseCase
+from assets.contracts import UseCase
 from assets.stages.champion import LEDGER
 from assets.stages.common import table_name
 from pipelines.backlog import PLAN, RANGE, Backlog
 from pipelines.jobs import job_name
 from resources.lake import Lake
+from resources.lake_log import row_counts
 
 Purpose = Literal["ingest", "score", "monitor"]
 PURPOSES: Final[tuple[Purpose, ...]] = ("ingest", "score", "monitor")
@@ -214,6 +215,4 @@ def champion_of(use_case: UseCase, lake: Lake) -> str | None:
 
 def _rows(lake: Lake, table: str) -> dict[str, int]:
     """Rows by partition."""
-    if lake.version(table) is None:
-        return {}
-    return dict(lake.scan(table).group_by(PARTITION_KEY).len().collect().iter_rows())
+    return {str(key): rows for key, rows in row_counts(lake, table).items()}

@@ -1,13 +1,11 @@
-"""Who asks whether all is as it should be: a sensor of each use case, and a command from outside.
+"""The sensor of a use case that looks for silence, and how people are told of it.
 
-Belongs here: when silence is looked for, and whom it is told. Does not belong here: finding it (`silence.py`).
-
-The sensor runs in Dagster's daemon, and cannot notice the end of that: `throughline alive`, started by cron or asked by
-a health check, can.
+Belongs here: when silence is looked for from within Dagster. Does not belong here: finding it (`silence.py`), and
+asking from outside (`alive.py`), which alone can notice the end of the daemon.
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -18,10 +16,7 @@ from assets.contracts import UseCase
 from pipelines import silence
 from pipelines.silence import Silence
 from resources.clock import Clock
-from resources.environments import resources_for
 from resources.notifier import Notice, Notifier, NotifierError
-from resources.processes import status
-from resources.settings import Settings
 
 INTERVAL: Final = timedelta(minutes=5)
 BREAK: Final = silence.INTERVALS * INTERVAL
@@ -76,7 +71,7 @@ def build_silence_sensor(use_case: UseCase) -> dg.SensorDefinition:
         found += silence.stale_assets(context.instance, _fresh(repository))
         context.update_cursor(Awake(since=since, last=now).cursor())
         link = f"{notifier.dagster_url}/automation"
-        told = _tell(notifier, [_notice(s, use_case.name, clock.now(), link) for s in found])
+        told = tell(notifier, [notice_of(s, use_case.name, clock.now(), link) for s in found])
         return dg.SkipReason("; ".join([*(s.text for s in found), *told]) or "nothing is silent")
 
     return quiet
@@ -94,38 +89,6 @@ def silent_in(
     return [*daemons, *beats, *silence.silent_monitors(instance, use_case, known, now)]
 
 
-def silences(settings: Settings, names: Sequence[str]) -> list[str]:
-    """What is silent now, a sentence each; people are told of it as well, unless they were within a day.
-
-    To be called from outside the daemon, in an environment that is prepared (`services.prepare_environment`).
-
-    Args:
-        settings: Which state folder.
-        names: Use cases; loading one takes a second or two.
-    """
-    now, found = datetime.now(UTC), dict[str, tuple[Silence, str]]()
-    with dg.DagsterInstance.get() as instance:
-        for silent in silence.silent_daemons(instance, now):
-            found[silent.about] = silent, "all use cases"
-        for name in names if silence.DAEMON not in found else ():
-            for silent in _silent_location(settings, name, instance, now):
-                found.setdefault(silent.about, (silent, name))
-    notifier: Notifier = resources_for(settings)["notifier"]
-    notices = [_notice(silent, whose, now, None) for silent, whose in found.values()]
-    return [silent.text for silent, _ in found.values()] + _tell(notifier, notices)
-
-
-def _silent_location(settings: Settings, name: str, instance: dg.DagsterInstance, now: datetime) -> list[Silence]:
-    from pipelines import catalogue
-
-    try:
-        use_case, repository = catalogue.use_case(name), catalogue.definitions(name).get_repository_def()
-    except Exception as error:  # noqa: BLE001  # the edge: whatever keeps it from loading keeps its sensors from ticking
-        why = " ".join(f"{type(error).__name__}: {error}".split())
-        return [Silence(about=f"location/{name}", text=f"the code location {name} does not load: {why}")]
-    return silent_in(instance, use_case, repository, now, _daemon_up_since(settings))
-
-
 def _slept(since: datetime, now: datetime) -> Silence:
     text = f"nothing was watched from {since:%Y-%m-%d %H:%M} to {now:%Y-%m-%d %H:%M} UTC: Dagster's daemon was down"
     return Silence(about=f"break/{since.isoformat()}", text=text, severity="warning")
@@ -136,15 +99,8 @@ def _fresh(repository: dg.RepositoryDefinition) -> list[dg.AssetKey]:
     return [key for key in graph.materializable_asset_keys if graph.get(key).freshness_policy is not None]
 
 
-def _daemon_up_since(settings: Settings) -> datetime:
-    """When the daemon of this state folder was started; the beginning of time where that is not known."""
-    import psutil
-
-    pid = status("dagster-daemon", home=settings.home).pid
-    return datetime.fromtimestamp(psutil.Process(pid).create_time() if pid is not None else 0.0, UTC)
-
-
-def _notice(silent: Silence, use_case: str, at: datetime, link: str | None) -> Notice:
+def notice_of(silent: Silence, use_case: str, at: datetime, link: str | None) -> Notice:
+    """A silence as people are told of it."""
     return Notice(
         key=f"{use_case}/silence/{silent.about}",
         title=TITLES[silent.about.partition("/")[0]],
@@ -156,7 +112,7 @@ def _notice(silent: Silence, use_case: str, at: datetime, link: str | None) -> N
     )
 
 
-def _tell(notifier: Notifier, notices: Iterable[Notice]) -> list[str]:
+def tell(notifier: Notifier, notices: Iterable[Notice]) -> list[str]:
     """Why people could not be told, if they could not; the notices are kept."""
     fault = []
     for notice in notices:
