@@ -7,6 +7,7 @@ does. No code outside this module asks which environment it is in.
 from typing import Any
 
 from resources.clock import Clock
+from resources.evidently_workspace import EvidentlyWorkspace
 from resources.lake import Lake
 from resources.landing import LandingZone
 from resources.notifier import Mail, Notifier
@@ -29,6 +30,7 @@ def resources_for(settings: Settings) -> dict[str, Any]:
             ui_url=f"http://127.0.0.1:{settings.mlflow_port}",
         ),
         "notifier": _notifier(settings),
+        "evidently_workspace": EvidentlyWorkspace(root=str(settings.evidently_home)),
         "reports": Reports(root=str(settings.reports_home)),
         "endpoint_server": Endpoint(
             host="127.0.0.1",

@@ -40,6 +40,7 @@ class Settings(BaseSettings):
         endpoint_port: Where the endpoint of the first use case answers; those of the others have the ports after it.
         dagster_port: Where Dagster's user interface answers.
         mlflow_port: Where MLflow's user interface answers.
+        evidently_port: Where Evidently's user interface answers, once it is asked for.
         landing: Landing zone, a folder or `s3://bucket/prefix`; None: under `home`.
         lake: Lake, a folder or `s3://bucket/prefix`; None: under `home`.
         s3_endpoint: `AWS_ENDPOINT_URL`, for an S3 that is not Amazon's.
@@ -60,6 +61,7 @@ class Settings(BaseSettings):
     endpoint_port: Port = 8080
     dagster_port: Port = 3000
     mlflow_port: Port = 5000
+    evidently_port: Port = 8000
     landing: Root = None
     lake: Root = None
     s3_endpoint: str | None = Field(default=None, validation_alias="AWS_ENDPOINT_URL")
@@ -81,7 +83,8 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _ports_differ(self) -> "Settings":
-        ports = {f"{PREFIX}{n}_PORT": getattr(self, f"{n.lower()}_port") for n in ("ENDPOINT", "DAGSTER", "MLFLOW")}
+        programs = ("ENDPOINT", "DAGSTER", "MLFLOW", "EVIDENTLY")
+        ports = {f"{PREFIX}{n}_PORT": getattr(self, f"{n.lower()}_port") for n in programs}
         for name, port in ports.items():
             if shared := [other for other, same in ports.items() if same == port and other != name]:
                 raise SettingsError(f"{name} and {shared[0]} are both {port}; give each a port of its own")
@@ -113,7 +116,7 @@ class Settings(BaseSettings):
     @property
     def reserved_ports(self) -> list[int]:
         """Ports that no endpoint may have."""
-        return [self.dagster_port, self.mlflow_port]
+        return [self.dagster_port, self.mlflow_port, self.evidently_port]
 
     @property
     def landing_root(self) -> str:
@@ -149,6 +152,11 @@ class Settings(BaseSettings):
     def reports_home(self) -> Path:
         """Reports people read."""
         return self.home / "reports"
+
+    @property
+    def evidently_home(self) -> Path:
+        """Evidently's workspace: the history of drift."""
+        return self.home / "evidently"
 
     @property
     def serving_home(self) -> Path:

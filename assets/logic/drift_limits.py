@@ -38,6 +38,9 @@ FARTHEST: Final = 0.9999
 """A distance of 1 would be infinite."""
 FEWEST_STARTS: Final = 8
 """Days that quiet windows must begin on: where most windows have gaps there are fewer than days suggest."""
+LEAST_LIMIT: Final = 2.0
+"""No group drifts by less than this many times what is typical: where all quiet windows are within the chance of their
+rows (a calendar), their spread says nothing of how far that chance goes."""
 FULL_ENOUGH: Final = 0.5
 """Share of a window's days that must have rows."""
 
@@ -131,7 +134,8 @@ def limit_of(distances: Floats, weight: Floats, first: Counts, *, days: int, win
     spread = seen.std() * np.sqrt(windows / (windows - 1))
     reach = stats.t.isf(chance, windows - 1) * np.sqrt(1 + 1 / windows)
     typical = np.sqrt(squares.mean(axis=0))
-    return Limit(typical=typical, limit=float(np.exp(seen.mean() + reach * spread)), windows=windows)
+    limit = max(float(np.exp(seen.mean() + reach * spread)), LEAST_LIMIT)
+    return Limit(typical=typical, limit=limit, windows=windows)
 
 
 def _mean_without(values: Floats, first: Counts, days: int) -> Floats:

@@ -116,6 +116,14 @@ def scores_of(use_case: UseCase, rows: pl.DataFrame, predictions: pl.DataFrame) 
     return left.join(right, on=keys, how="left", maintain_order="left", nulls_equal=True).drop(keys)
 
 
+def said_columns_of(use_case: UseCase) -> dict[str, pl.DataType]:
+    """What `scores_of` gives at least, for rows that nothing was said of."""
+    if use_case.task == "multiclass":
+        lists = {"probabilities": pl.List(pl.Float64()), "classes": pl.List(pl.String())}
+        return {"class": pl.String(), "probability": pl.Float64(), **lists}
+    return {name: pl.Float64() for name in SAID[use_case.task]}
+
+
 def known_by(rows: pl.DataFrame) -> pl.Series:
     """When the label of each row was known (UTC), microseconds since 1970; null while it is not."""
     return rows[LABEL_KNOWN_AT].cast(pl.Datetime("us", "UTC")).cast(pl.Int64)
