@@ -446,6 +446,36 @@ def test_other_training_code_is_a_reason_to_train_and_none_to_take_anything_in(d
         assert line.pending() == []
 
 
+def test_other_code_that_judges_has_the_candidates_judged_again_and_none_trained(done: Home, server: Endpoint) -> None:
+    told: list[str] = []
+    promotion = replace(FEW_DAYS.promotion, confidence=0.61)
+    models = done.registry.champion("flight_delays")
+    with whole_line(replace(done, use_case=replace(FEW_DAYS, promotion=promotion)), server, told) as line:
+        before = len(runs(line))
+        line.train()
+        (judged,) = line.instance.get_runs(limit=len(runs(line)) - before)
+        assert {key.path[-1] for key in judged.asset_selection or ()} >= {"evaluation_report", "champion", "endpoint"}
+        assert done.key("training_set") not in (judged.asset_selection or ())
+        assert done.key("logistic_regression") not in (judged.asset_selection or ())
+        line.train()
+        assert line.instance.get_runs(limit=1)[0].asset_selection == {done.key("endpoint")}
+    assert any("the candidates are judged again" in t for t in told)
+    decisions = done.rows("promotion_ledger").sort("decided_at")
+    assert len(decisions) == 2
+    assert decisions["decision"][-1] == "kept"
+    assert done.registry.champion("flight_delays") == models
+
+
+def test_a_day_made_by_other_code_is_taken_in_again_though_a_later_one_was_made_by_todays(own: Home) -> None:
+    with own.line() as line:
+        key = own.key("features")
+        for day, version in ((MIDDLE, "other"), (DAYS[-1], line.defs.resolve_asset_graph().get(key).code_version)):
+            made = dg.AssetMaterialization(key, partition=day, tags={"dagster/code_version": str(version)})
+            line.instance.report_runless_asset_event(made)
+        assert not line.outdated("ingest")
+        assert line.pending() == [MIDDLE]
+
+
 def test_days_that_were_taken_in_by_a_run_cut_short_are_learnt_from_by_the_next(done: Home, server: Endpoint) -> None:
     next_day = "2013-02-08"
     feed(done.landing, next_day, next_day)
