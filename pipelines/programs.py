@@ -16,6 +16,7 @@ ROOT: Final = Path(__file__).parents[1]
 WORKSPACE: Final = catalogue.WORKSPACE
 HOST: Final = "127.0.0.1"
 DAGSTER: Final = "dagster-webserver"
+EVIDENTLY: Final = "evidently"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +31,7 @@ class Service:
         variable: The setting that moves the port.
         health: Path on `port` that answers 200 once it is up.
         page: Path on `port` of the page a person wants to see first.
+        is_on_demand: Started only when somebody asks for it.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Service:
     variable: str | None = None
     health: str | None = None
     page: str = ""
+    is_on_demand: bool = False
 
     @property
     def root(self) -> str | None:
@@ -100,6 +103,19 @@ def services(settings: Settings) -> tuple[Service, ...]:
             variable="THROUGHLINE_MLFLOW_PORT",
             health="/health",
             page="/#/experiments?workflowType=machine_learning",  # else it opens its pages for language models
+        ),
+        Service(
+            name=EVIDENTLY,
+            title="Evidently",
+            command=(
+                *_module("evidently.cli"),
+                *("ui", "--workspace", str(settings.evidently_home)),
+                *("--host", HOST, "--port", str(settings.evidently_port)),
+            ),
+            port=settings.evidently_port,
+            variable="THROUGHLINE_EVIDENTLY_PORT",
+            health="/api/version",
+            is_on_demand=True,
         ),
     )
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Final
 
 from pipelines import health, programs
-from pipelines.programs import DAGSTER, HOST, Service, services
+from pipelines.programs import DAGSTER, EVIDENTLY, HOST, Service, services
 from resources import processes
 from resources.errors import ThroughlineError
 from resources.objects import ObjectStore
@@ -52,13 +52,15 @@ def prepare_environment(settings: Settings) -> None:
 
 
 def check_ports(settings: Settings, names: Sequence[str] | None = None) -> None:
-    """Refuse to begin when a program about to start (`names`; None for all) would find its port taken.
+    """Refuse to begin when a program about to start would find its port taken.
+
+    `names` says which; None for all but those that are started on demand.
 
     Raises:
         ServiceError: Naming the port, who wants it, and the variable that moves it.
     """
     for service in services(settings):
-        if service.port is None or (names is not None and service.name not in names):
+        if service.port is None or (service.is_on_demand if names is None else service.name not in names):
             continue
         found = processes.status(service.name, home=settings.home)
         if found.is_running and found.port not in (None, service.port):
@@ -80,18 +82,11 @@ def up(settings: Settings, echo: Echo) -> None:
     Raises:
         ServiceError: If a port is taken (then nothing is started), or a program does not come up.
     """
-    ours = [service for service in services(settings) if service.command]
+    ours = [service for service in services(settings) if service.command and not service.is_on_demand]
     check_ports(settings, [service.name for service in ours])
     settings.mlflow_home.mkdir(parents=True, exist_ok=True)
     _initialise_dagster()
-    started = [service for service in ours if not _runs(service, settings)]
-    for service in started:
-        processes.start_detached(service.command, name=service.name, home=settings.home, port=service.port)
-    for service in started:
-        began = time.monotonic()
-        echo(f"Waiting for {service.title} ...")
-        _wait(service, settings)
-        echo(f"{service.title} is up after {time.monotonic() - began:.1f} s")
+    started = start(ours, settings, echo)
     ran_already = {service.name for service in ours} - {service.name for service in started}
     if DAGSTER in ran_already and not health.reload_locations(_dagster(settings)):
         raise ServiceError(
@@ -100,6 +95,23 @@ def up(settings: Settings, echo: Echo) -> None:
     if broken := health.broken_locations(_dagster(settings)):
         faults = "; ".join(f"{name}: {why}" for name, why in broken.items())
         raise ServiceError(f"Dagster is up at {_dagster(settings)}, but a code location does not load: {faults}")
+
+
+def start(wanted: Sequence[Service], settings: Settings, echo: Echo) -> list[Service]:
+    """Start those of some programs that do not run, and wait until they answer; returns them.
+
+    Raises:
+        ServiceError: If one does not come up.
+    """
+    started = [service for service in wanted if not _runs(service, settings)]
+    for service in started:
+        processes.start_detached(service.command, name=service.name, home=settings.home, port=service.port)
+    for service in started:
+        began = time.monotonic()
+        echo(f"Waiting for {service.title} ...")
+        _wait(service, settings)
+        echo(f"{service.title} is up after {time.monotonic() - began:.1f} s")
+    return started
 
 
 def addresses(settings: Settings) -> str:
@@ -158,7 +170,7 @@ def _runs(service: Service, settings: Settings) -> bool:
 
 def _with_ports_in_use(settings: Settings) -> Settings:
     """The settings, with the ports of what runs: a variable may have changed since it was started."""
-    fields = {DAGSTER: "dagster_port", "mlflow": "mlflow_port"}
+    fields = {DAGSTER: "dagster_port", "mlflow": "mlflow_port", EVIDENTLY: "evidently_port"}
     ports = {field: processes.status(name, home=settings.home).port for name, field in fields.items()}
     return settings.model_copy(update={field: port for field, port in ports.items() if port is not None})
 

@@ -25,10 +25,12 @@ class LinePanel:
     """A chart over time of a project's dashboard.
 
     Attributes:
-        lines: Columns of the runs whose maximum is drawn, by what they are called.
+        metric: Name of the metric that is drawn.
+        lines: Columns that it is drawn of, by what they are called.
     """
 
     title: str
+    metric: str
     lines: Mapping[str, str]
 
 
@@ -103,7 +105,7 @@ def _draw(dashboard: Any, panels: Sequence[LinePanel]) -> None:
     dashboard.clear_dashboard()
     for panel in panels:
         lines = [
-            PanelMetric(metric="MaxValue", metric_labels={"column": column}, legend=legend)
+            PanelMetric(metric=panel.metric, metric_labels={"column": column}, legend=legend)
             for legend, column in panel.lines.items()
         ]
         dashboard.add_panel(line_plot_panel(title=panel.title, values=lines))

@@ -18,6 +18,7 @@ from assets.contracts import UseCase
 from assets.logic.drift import Judgement
 from assets.reports.drift import (
     OVER,
+    SCORE,
     ColumnsReport,
     column_table,
     columns_report,
@@ -123,8 +124,10 @@ def publish(
     runs = {one.key: _snapshot(use_case, one, judgement) for one, judgement in shown}
     groups = [group.name for group in shown[-1][1].groups]
     panels = [
-        LinePanel(title="Score of each group of columns; 1 is an alarm", lines={name: name for name in groups}),
-        LinePanel(title="Columns over their own limit", lines={OVER: OVER}),
+        LinePanel(
+            title="Score of each group of columns; 1 is an alarm", metric=SCORE, lines={name: name for name in groups}
+        ),
+        LinePanel(title="Columns over their own limit", metric=SCORE, lines={OVER: OVER}),
     ]
     links: dict[str, dg.MetadataValue] = {}
     newest, judgement = shown[-1]
