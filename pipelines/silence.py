@@ -127,7 +127,7 @@ def silent_beats(
         ticks = [] if state is None else instance.get_ticks(state.instigator_origin_id, state.selector_id, limit=3)
         finished = next((tick for tick in ticks if tick.status is not TickStatus.STARTED), None)
         if finished is not None and finished.status is TickStatus.FAILURE:
-            why = " ".join(finished.error.message.split()) if finished.error else "no reason is on record"
+            why = _innermost(finished)
             yield Silence(about=f"failed/{beat.name}", text=f"the last tick of the {kind} {beat.name} failed: {why}")
         if (quiet := _quiet(beat, state, ticks, now, since)) is not None:
             yield Silence(about=f"silent/{beat.name}", text=f"the {kind} {beat.name} {quiet}")
@@ -194,6 +194,14 @@ def _quiet(
     planned = schedule_execution_time_iterator(now.timestamp(), beat.cron or [], beat.timezone, ascending=False)
     due = next(time for time in planned if time <= now - GRACE).astimezone(UTC)
     return f"did not tick at {due:%Y-%m-%d %H:%M} UTC" if due > begun and (last is None or last < due) else None
+
+
+def _innermost(tick: InstigatorTick) -> str:
+    """What our code raised; Dagster's own message only says that it did."""
+    error = tick.error
+    while error is not None and error.cause is not None:
+        error = error.cause
+    return "no reason is on record" if error is None else " ".join(error.message.split())
 
 
 def _switched_on(state: InstigatorState | None) -> datetime:

@@ -79,13 +79,18 @@ class Recorded:
                 status=status,
                 timestamp=at.timestamp(),
                 selector_id=self.state.selector_id,
-                error=SerializableErrorInfo(error, [], "Fault") if error else None,
+                error=_wrapped(error) if error else None,
             )
         )
         return self
 
     def silences(self, since: datetime = LONG_AGO) -> list[str]:
         return [s.about.partition("/")[0] for s in silent_beats(self.instance, [self.beat], NOW, since)]
+
+
+def _wrapped(error: str) -> SerializableErrorInfo:
+    """An error as Dagster keeps it: its own around that of the code."""
+    return SerializableErrorInfo("Error in a sensor", [], "Outer", SerializableErrorInfo(error, [], "Fault"))
 
 
 def sensor(instance: dg.DagsterInstance, interval: timedelta = MINUTE) -> Recorded:
