@@ -1,0 +1,242 @@
+"""Windows as known at the end of their partition: what is judged, what is an estimate, and what raises an alarm."""
+
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+from functools import cache
+
+import numpy as np
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from assets.logic.control_chart import CHARTS
+from assets.logic.expectations_of_loss import EXPECTATIONS, expected_auc, poisson_deviance_to_expect
+from assets.logic.in_control import InControl, in_control
+from assets.logic.metrics import task_metrics
+from assets.logic.performance import Performance, judged
+from assets.logic.performance_days import NEVER, ScoredRows, scored_rows
+from assets.logic.performance_window import Moment, Yardstick
+from tests.support.worlds import ANSWERS, LABELS, sigmoid
+
+TASKS = ["binary", "multiclass", "regression", "count"]
+FIRST = date(2013, 6, 1)
+START = np.datetime64(FIRST)
+TESTED, ROWS, WINDOW = 31, 300, 14
+"""Days of the test window, rows of a day, and days of a window."""
+DELAY = np.timedelta64(20, "h")
+
+
+def rows_of(
+    task: str, days: int, *, seed: int = 1, late_labels: float = 0.0, ranked: bool = True, version: int = 0
+) -> ScoredRows:
+    """Rows of a model that means what it says, on days that differ.
+
+    Args:
+        task: Kind of task.
+        days: How many, from `START`.
+        seed: Of all that is drawn.
+        late_labels: Binary: share of the labels 1 that become 0 after the test window.
+        ranked: Whether predictions after the test window belong to their rows, or to others of the same day.
+        version: Index of the model version.
+    """
+    random = np.random.default_rng(seed)
+    day = np.repeat(START + np.arange(days), ROWS)
+    truth = np.repeat(random.normal(0, 0.2, days), ROWS) + random.normal(0, 1.0, days * ROWS)
+    label = LABELS[task](random, truth).astype(np.float64)
+    after = day >= START + TESTED
+    if late_labels:
+        label = np.where(after & (random.random(len(label)) < late_labels), 0.0, label)
+    prediction = ANSWERS[task](truth)
+    if not ranked:
+        order = np.concatenate([n * ROWS + random.permutation(ROWS) for n in range(days)])
+        prediction = prediction[np.where(after, order, np.arange(len(order)))]
+    asked = (day + np.timedelta64(12, "h")).astype("datetime64[us]")
+    return scored_rows(
+        task,
+        day=day,
+        asked_at=asked,
+        known_at=(asked + DELAY).astype("datetime64[us]"),
+        label=label,
+        prediction=prediction,
+        version=np.full(len(day), version),
+    )
+
+
+def moment(number: int) -> Moment:
+    last = FIRST + timedelta(days=number)
+    return Moment(key=str(last), last_day=last, end=datetime.combine(last, datetime.min.time()) + timedelta(days=1))
+
+
+@cache
+def yardstick(task: str, version: str = "line/1") -> Yardstick:
+    rows = rows_of(task, TESTED, seed=2)
+    known = in_control(task, version, rows)
+    return Yardstick(version=version, in_control=known, charts=known.charts(window=WINDOW, run_length=370, seed=1))
+
+
+def performance(task: str, rows: ScoredRows, *numbers: int) -> Performance:
+    return judged(task, rows, [moment(n) for n in numbers], [yardstick(task)], window=WINDOW)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_model_that_goes_on_as_before_is_in_control(task: str) -> None:
+    found = performance(task, rows_of(task, 60), *range(35, 60)).windows
+    assert found["is_out_of_control"].sum() < 0.2 * len(found)  # a false alarm may come, not stay
+    assert found["note"].null_count() == 25
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_model_that_tells_rows_no_longer_apart_is_found_within_days(task: str) -> None:
+    found = performance(task, rows_of(task, 45, ranked=False), *range(TESTED, 45)).windows
+    alarms = found.filter("is_out_of_control")
+    assert alarms["judged_day"][0] - FIRST < timedelta(days=TESTED + 5)
+    assert any("slope" in name or "loss" in name for name in alarms["chart_alarms"][0])
+
+
+def test_a_halved_rate_of_labels_is_found_within_days() -> None:
+    found = performance("binary", rows_of("binary", 45, late_labels=0.5), *range(TESTED, 45)).windows
+    first = found.filter("is_out_of_control").row(0, named=True)
+    assert first["judged_day"] - FIRST < timedelta(days=TESTED + 6)
+    assert any(name.startswith("residual") for name in first["chart_alarms"])
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_an_estimate_without_labels_is_close_to_what_comes(task: str) -> None:
+    window = performance(task, rows_of(task, 60), 59).windows.row(0, named=True)
+    assert abs(window["estimate_error"]) < 0.05 * window["loss"]
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_day_whose_labels_are_under_way_is_an_estimate(task: str) -> None:
+    days = performance(task, rows_of(task, 40), 39).days
+    newest, before = days.row(-1, named=True), days.row(-2, named=True)
+    assert (newest["is_estimate"], newest["labelled"], newest["loss"]) == (True, 0, None)
+    assert newest["expected_loss"] > 0
+    assert (before["is_estimate"], before["labelled"]) == (False, ROWS)
+
+
+def test_labels_that_come_later_change_no_earlier_window() -> None:
+    rows = rows_of("binary", 45)
+    then = np.datetime64(moment(39).end, "us")
+    later = replace(rows, label=np.where(rows.known_at > then, 1 - rows.label, rows.label))
+    first, second = (performance("binary", one, 39) for one in (rows, later))
+    assert_frame_equal(first.windows, second.windows)
+    assert_frame_equal(first.days, second.days)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_partitions_together_give_what_they_give_one_by_one(task: str) -> None:
+    rows = rows_of(task, 50)
+    together = performance(task, rows, *range(30, 50))
+    alone = [performance(task, rows.between(START + n - 30, START + n), n) for n in range(30, 50)]
+    assert_frame_equal(together.windows, pl.concat([one.windows for one in alone]))
+    assert_frame_equal(together.days, pl.concat([one.days for one in alone]))
+
+
+def test_the_window_is_as_long_as_asked_and_the_days_under_way() -> None:
+    found = performance("binary", rows_of("binary", 50), 49)
+    window = found.windows.row(0, named=True)
+    assert window["judged_days"] == WINDOW
+    assert len(found.days) == WINDOW + 1
+    assert window["window_end"] - window["window_start"] == timedelta(days=WINDOW)
+
+
+def test_the_loss_of_the_window_is_that_of_its_judged_days() -> None:
+    found = performance("binary", rows_of("binary", 50), 49)
+    days = found.days.filter(~pl.col("is_estimate"))
+    window = found.windows.row(0, named=True)
+    for name in ("loss", "baseline_loss", "residual"):
+        assert window[name] == pytest.approx(float(np.average(days[name], weights=days["labelled"])))
+
+
+def test_a_new_version_starts_the_charts_anew_and_is_judged_by_its_own_test_window() -> None:
+    rows = rows_of("binary", 50)
+    mixed = replace(rows, version=(rows.day >= START + 40).astype(np.int64))
+    marks = [yardstick("binary"), yardstick("binary", "line/2")]
+    found = judged("binary", mixed, [moment(40), moment(44)], marks, window=WINDOW)
+    assert found.windows["model_version"].to_list() == ["line/1", "line/2"]
+    charted = found.days.filter(pl.col(CHARTS[0]).is_not_null()).group_by("partition_key").len().sort("partition_key")
+    assert charted["len"].to_list() == [WINDOW, 4]
+
+
+def test_a_version_that_cannot_be_judged_says_why() -> None:
+    mark = Yardstick(version="line/1", in_control=None, charts=None, reason="It is not on record.")
+    window = judged("binary", rows_of("binary", 20), [moment(19)], [mark], window=WINDOW).windows.row(0, named=True)
+    assert (window["is_out_of_control"], window["note"]) == (None, "It is not on record.")
+
+
+def test_a_version_without_limits_is_measured_and_says_why_it_is_not_judged() -> None:
+    mark = replace(yardstick("binary"), charts=None, reason="Too few days.")
+    window = judged("binary", rows_of("binary", 40), [moment(39)], [mark], window=WINDOW).windows.row(0, named=True)
+    assert (window["is_out_of_control"], window["note"]) == (None, "Too few days.")
+    assert window["loss"] > 0
+
+
+def test_a_window_without_predictions_says_so() -> None:
+    window = performance("binary", rows_of("binary", 10), 300).windows.row(0, named=True)
+    assert (window["rows"], window["is_out_of_control"]) == (0, None)
+    assert window["note"] == "There are no predictions in this window."
+
+
+def test_labels_that_stop_coming_are_overdue_and_their_days_not_judged() -> None:
+    rows = rows_of("binary", 40)
+    silent = replace(rows, known_at=np.where(rows.day >= START + 36, NEVER, rows.known_at))
+    window = performance("binary", silent, 39).windows.row(0, named=True)
+    assert window["judged_day"] == date(2013, 7, 6)
+    assert window["overdue_share"] == 1.0 > window["overdue_limit"]
+
+
+def test_labels_that_come_as_usual_are_not_overdue() -> None:
+    window = performance("binary", rows_of("binary", 40), 39).windows.row(0, named=True)
+    assert window["overdue_share"] == 0.0 < window["overdue_limit"]
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_what_is_kept_of_a_version_survives_json(task: str) -> None:
+    import json
+
+    known = yardstick(task).in_control
+    assert known is not None
+    assert InControl.from_json(json.loads(json.dumps(known.to_json()))) == known
+
+
+def test_test_days_whose_labels_were_under_way_are_left_out() -> None:
+    rows = rows_of("binary", TESTED)
+    evening = np.datetime64(moment(TESTED - 1).end, "us")
+    early = rows.rows(rows.known_at <= evening + DELAY)
+    cut = replace(early, known_at=np.where(early.known_at > evening, NEVER, early.known_at))
+    assert len(in_control("binary", "line/1", cut).days) == TESTED - 1
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_expected_loss_and_spread_are_those_of_labels_drawn_from_the_predictions(task: str) -> None:
+    random = np.random.default_rng(7)
+    prediction = np.repeat(ANSWERS[task](np.array([-0.7])), 200_000, axis=0)
+    truth = np.full(200_000, -0.7)
+    label = LABELS[task](random, truth)
+    said = EXPECTATIONS[task].expected(prediction)
+    loss = task_metrics(task).row_loss(label, prediction)
+    assert float(said.loss[0]) == pytest.approx(float(loss.mean()), rel=0.02)
+    assert float(said.loss_variance[0]) == pytest.approx(float(loss.var()), rel=0.5 if task == "count" else 0.05)
+    residual = EXPECTATIONS[task].residual(label, prediction)
+    assert float(said.variance[0]) == pytest.approx(float(residual.var()), rel=0.05)
+
+
+@pytest.mark.parametrize("mean", [0.02, 0.2, 1.0, 7.0, 29.9, 30.1, 400.0])
+def test_the_expected_deviance_of_a_count_is_that_of_drawn_counts(mean: float) -> None:
+    counts = np.random.default_rng(8).poisson(mean, 400_000).astype(np.float64)
+    prediction = np.repeat([[mean, 0.0, 3 * mean]], len(counts), axis=0)
+    drawn = float(task_metrics("count").row_loss(counts, prediction).mean())
+    assert float(poisson_deviance_to_expect(np.array([mean]))[0]) == pytest.approx(drawn, rel=0.03)
+
+
+def test_the_expected_auc_is_that_of_labels_drawn_from_the_probabilities() -> None:
+    random = np.random.default_rng(9)
+    p = np.round(sigmoid(random.normal(-1, 1, 100_000)), 2)
+    label = (random.random(len(p)) < p).astype(np.int8)
+    auc = task_metrics("binary").metrics["roc_auc"].value(label, p)
+    assert expected_auc(p) == pytest.approx(auc, abs=0.004)
+
+
+def test_rows_that_are_all_certain_have_no_expected_auc() -> None:
+    assert expected_auc(np.ones(5)) is None
