@@ -13,10 +13,13 @@ from assets.contracts import UseCase
 from assets.stages.candidates import build_candidate
 from assets.stages.champion import build_champion
 from assets.stages.cleaned import build_cleaned
+from assets.stages.drift_reference import build_drift_reference
+from assets.stages.drift_report import build_drift_report
 from assets.stages.endpoint import build_endpoint
 from assets.stages.evaluation_report import build_evaluation_report
 from assets.stages.exploration import build_exploration_report
 from assets.stages.features import build_features_asset
+from assets.stages.performance_report import build_performance_report
 from assets.stages.predictions import build_predictions
 from assets.stages.raw import build_raw
 from assets.stages.retraining_decisions import retraining_decisions_spec
@@ -81,6 +84,9 @@ def _assets(use_case: UseCase, declared_at: str) -> list[dg.AssetsDefinition]:
         *(build_candidate(use_case, spec) for spec in use_case.trainers),
         build_evaluation_report(use_case),
         build_champion(use_case),
+        build_drift_reference(use_case),
         build_endpoint(use_case, declared_at),
         build_predictions(use_case),
+        build_drift_report(use_case),
+        build_performance_report(use_case),
     ]

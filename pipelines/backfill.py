@@ -20,7 +20,7 @@ from pipelines import catalogue
 from pipelines.backlog import RANGE, Backlog
 from pipelines.jobs import ingested_assets
 from pipelines.killed import LAUNCHED_BY, LINE, OPEN, end_killed_runs, wait_for_others
-from pipelines.line import LineError, _why
+from pipelines.line import LineError, why_failed
 from pipelines.progress import Echo, Progress
 from resources.errors import ThroughlineError
 from resources.lake import Lake
@@ -202,7 +202,7 @@ class Backfill:
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},  # Progress tells what matters
         )
         if not result.success:
-            raise LineError(_why(f"the backfill of {first} to {last}", run_id, result))
+            raise LineError(why_failed(f"the backfill of {first} to {last}", run_id, result))
 
     def _backlog(self) -> Backlog:
         landing = cast(LandingZone, (self.defs.resources or {})["landing"])

@@ -164,8 +164,16 @@ def alive(names: Names = None) -> None:
 def status() -> None:
     """Show what runs, where it answers, and which models are live."""
     from pipelines import catalogue, services
+    from pipelines.programs import DAEMON
+    from resources import processes
 
-    typer.echo(services.status(_settings(), catalogue.in_workspace()))
+    settings, names = _settings(), catalogue.in_workspace()
+    typer.echo(services.status(settings, names))
+    if processes.status(DAEMON, home=settings.home).is_running:
+        from pipelines.alive import silences
+
+        for text in silences(settings, names):
+            typer.echo(f"SILENT: {text}")
 
 
 @app.command()

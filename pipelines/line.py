@@ -57,6 +57,7 @@ class Line:
             self.job("explore")
         self.train()
         self.score()
+        self.monitor()
 
     def train(self) -> None:
         """Train if data or what trains changed, judge again if only what judges did, else look at the endpoint."""
@@ -160,7 +161,7 @@ class Line:
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},  # Progress tells what matters
         )
         if not result.success:
-            raise LineError(_why(name, run_id, result))
+            raise LineError(why_failed(name, run_id, result))
 
     def _is_judged(self) -> bool:
         """True if the last training came to a decision, about exactly the data that the lake holds now."""
@@ -188,7 +189,8 @@ class Line:
         return cast(LandingZone, (self.defs.resources or {})["landing"])
 
 
-def _why(name: str, run_id: str, result: dg.ExecuteInProcessResult) -> str:
+def why_failed(name: str, run_id: str, result: dg.ExecuteInProcessResult) -> str:
+    """What failed in a run, and why, in one line for a person."""
     failures = [e for e in result.all_events if e.is_step_failure]
     texts = [f"{event.step_key}: {_reason(event.step_failure_data)}" for event in failures]
     gates = [c for c in result.get_asset_check_evaluations() if not c.passed and c.description]

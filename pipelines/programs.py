@@ -16,6 +16,7 @@ ROOT: Final = Path(__file__).parents[1]
 WORKSPACE: Final = catalogue.WORKSPACE
 HOST: Final = "127.0.0.1"
 DAGSTER: Final = "dagster-webserver"
+DAEMON: Final = "dagster-daemon"
 EVIDENTLY: Final = "evidently"
 
 
@@ -86,7 +87,7 @@ def services(settings: Settings) -> tuple[Service, ...]:
             health="/server_info",
         ),
         Service(
-            name="dagster-daemon",
+            name=DAEMON,
             title="Dagster daemon",
             command=(*_module("dagster._daemon"), "run", "--workspace", str(WORKSPACE)),
         ),
@@ -104,19 +105,23 @@ def services(settings: Settings) -> tuple[Service, ...]:
             health="/health",
             page="/#/experiments?workflowType=machine_learning",  # else it opens its pages for language models
         ),
-        Service(
-            name=EVIDENTLY,
-            title="Evidently",
-            command=(
-                *_module("evidently.cli"),
-                *("ui", "--workspace", str(settings.evidently_home)),
-                *("--host", HOST, "--port", str(settings.evidently_port)),
-            ),
-            port=settings.evidently_port,
-            variable="THROUGHLINE_EVIDENTLY_PORT",
-            health="/api/version",
-            is_on_demand=True,
+        _evidently(settings),
+    )
+
+
+def _evidently(settings: Settings) -> Service:
+    return Service(
+        name=EVIDENTLY,
+        title="Evidently",
+        command=(
+            *_module("evidently.cli"),
+            *("ui", "--workspace", str(settings.evidently_home)),
+            *("--host", HOST, "--port", str(settings.evidently_port)),
         ),
+        port=settings.evidently_port,
+        variable="THROUGHLINE_EVIDENTLY_PORT",
+        health="/api/version",
+        is_on_demand=True,
     )
 
 

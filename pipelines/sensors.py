@@ -4,6 +4,7 @@ Belongs here: what each sensor asks, and the run it requests. Does not belong he
 to retrain (`retraining.py`), and what runs at fixed times (`schedules.py`).
 """
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from assets.contracts import UseCase
 from assets.logic.retraining import Evidence, Missing
 from assets.stages.evidence import gather
 from pipelines.backlog import Backlog
-from pipelines.code_changes import code_change_evidence, stale_partitions
+from pipelines.code_changes import code_change_evidence, reload_reason, stale_partitions
 from pipelines.jobs import Jobs, ingested_assets, sensor_name
 from pipelines.retraining import Considered, consider
 from pipelines.upkeep import PURPOSES, Outlook, Upkeep
@@ -69,10 +70,15 @@ class Feeder:
 
 def build_sensors(use_case: UseCase, jobs: Jobs, home: Path) -> list[dg.SensorDefinition]:
     """All sensors of a use case that start runs; on by default."""
-    return [_new_data(use_case, jobs, home), _code_change(use_case, jobs, home), _monitoring(use_case, jobs, home)]
+    loaded_at = time.time()
+    return [
+        _new_data(use_case, jobs, home, loaded_at),
+        _code_change(use_case, jobs, home, loaded_at),
+        _monitoring(use_case, jobs, home),
+    ]
 
 
-def _new_data(use_case: UseCase, jobs: Jobs, home: Path) -> dg.SensorDefinition:
+def _new_data(use_case: UseCase, jobs: Jobs, home: Path, loaded_at: float) -> dg.SensorDefinition:
     name = sensor_name(use_case.name, "new_data")
     feeder = Feeder(use_case=use_case, name=name, triggers=("new_data",), home=home)
 
@@ -90,6 +96,9 @@ def _new_data(use_case: UseCase, jobs: Jobs, home: Path) -> dg.SensorDefinition:
     ) -> dg.RunRequest | dg.SkipReason:
         if is_held(line_lock(home)):
             return dg.SkipReason(BUSY)
+        # Runs read the code from disk, a sensor lives with what its location loaded: both must want the same.
+        if (why := reload_reason(use_case, context.instance, loaded_at)) is not None:
+            return dg.SkipReason(why)
         backlog = _backlog(use_case, context.instance, landing, lake)
         stale = stale_partitions(use_case, context.instance, lake)
         outlook = Upkeep(use_case=use_case, backlog=backlog, now=clock.now(), stale=frozenset(stale)).outlook()
@@ -103,7 +112,7 @@ def _new_data(use_case: UseCase, jobs: Jobs, home: Path) -> dg.SensorDefinition:
     return new_data
 
 
-def _code_change(use_case: UseCase, jobs: Jobs, home: Path) -> dg.SensorDefinition:
+def _code_change(use_case: UseCase, jobs: Jobs, home: Path, loaded_at: float) -> dg.SensorDefinition:
     name = sensor_name(use_case.name, "code_change")
     feeder = Feeder(use_case=use_case, name=name, triggers=(), home=home)
 
@@ -120,6 +129,8 @@ def _code_change(use_case: UseCase, jobs: Jobs, home: Path) -> dg.SensorDefiniti
     ) -> dg.RunRequest | dg.SkipReason:
         if is_held(line_lock(home)):
             return dg.SkipReason(BUSY)
+        if (why := reload_reason(use_case, context.instance, loaded_at)) is not None:
+            return dg.SkipReason(why)
         arrived = _backlog(use_case, context.instance, landing, lake).arrived()
         evidence = code_change_evidence(use_case, context.instance, lake, clock.now(), arrived)
         return feeder.ask(context.instance, lake, clock, [evidence]).result

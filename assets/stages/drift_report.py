@@ -39,6 +39,7 @@ from assets.stages.common import (
 from assets.stages.drift_reference import find_sample, reference_code_version
 from assets.stages.drift_tables import write_tables
 from assets.stages.drift_windows import JudgedPartition, end_of, judge_partitions, window_rows
+from assets.stages.freshness import freshness
 from resources.clock import Clock
 from resources.evidently_workspace import EvidentlyWorkspace, LinePanel
 from resources.lake import Lake
@@ -65,6 +66,7 @@ def build_drift_report(use_case: UseCase) -> dg.AssetsDefinition:
         f"alarm once in {1 / policy.false_alarms:.0f}.",
         partitions_def=partitions_definition(use_case.partitions),
         backfill_policy=dg.BackfillPolicy.single_run(),
+        freshness_policy=freshness(use_case, "drift_report"),
         code_version=code_version(
             "assets.stages.drift_windows:judge_partitions",
             "assets.stages.drift_tables:write_tables",

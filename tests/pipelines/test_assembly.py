@@ -26,17 +26,25 @@ STAGES = {
     "candidate": ["logistic_regression", "catboost", "neural_network"],
     "evaluation_report": ["evaluation_report"],
     "champion": ["champion"],
+    "drift_reference": ["drift_reference"],
     "endpoint": ["endpoint"],
     "predictions": ["predictions"],
+    "drift_report": ["drift_report"],
+    "performance_report": ["performance_report"],
+    "retraining_decisions": ["retraining_decisions"],
 }
 DAILY = {f"{s}_{t}" for s in ("raw", "cleaned", "quarantined") for t in ("weather", "flights")}
-DAILY |= {"features", "predictions"}
+DAILY |= {"features", "predictions", "drift_report", "performance_report"}
 JOBS = {
     "ingest": ["raw", "cleaned", "features"],
     "explore": ["exploration"],
-    "train": ["training_set", "candidate", "evaluation_report", "champion", "endpoint"],
+    "train": ["training_set", "candidate", "evaluation_report", "champion", "drift_reference", "endpoint"],
     "score": ["predictions"],
+    "monitor": ["drift_report", "performance_report"],
 }
+WITHOUT_ASSETS = {"deliver", "maintain"}
+SENSORS = {"new_data", "code_change", "monitoring", "alert", "silence"}
+SCHEDULES = {"delivery", "monitoring", "retraining", "exploration", "maintenance"}
 BLOCKING = {
     "cleaned_airports": {
         "every_row_is_accounted_for",
@@ -79,6 +87,8 @@ TELLING = {
     "cleaned_weather": {"pressures_are_reported", "every_airport_reports"},
     "cleaned_flights": {"few_flights_are_cancelled"},
     "features": {"labels_are_known", "no_feature_is_empty"},
+    "drift_report": {"nothing_has_drifted"},
+    "performance_report": {"performance_is_in_control", "labels_arrive"},
     "evaluation_report": {
         "enough_rows",
         "unseen_rows",
@@ -126,7 +136,15 @@ def test_a_job_materialises_its_stages_and_says_what_it_is_for(purpose: str) -> 
 
 def test_there_are_no_other_jobs() -> None:
     named = {job.name for job in defs.resolve_all_job_defs() if not job.name.startswith("__")}
-    assert named == {f"flight_delays_{purpose}_job" for purpose in JOBS}
+    assert named == {f"flight_delays_{purpose}_job" for purpose in {*JOBS, *WITHOUT_ASSETS}}
+
+
+def test_the_sensors_and_schedules_are_these_and_on_by_default() -> None:
+    repository = defs.get_repository_def()
+    sensors = {s.name: s.default_status is dg.DefaultSensorStatus.RUNNING for s in repository.sensor_defs}
+    schedules = {s.name: s.default_status is dg.DefaultScheduleStatus.RUNNING for s in repository.schedule_defs}
+    assert sensors == {f"flight_delays_{name}_sensor": True for name in SENSORS}
+    assert schedules == {f"flight_delays_{name}_schedule": True for name in SCHEDULES}
 
 
 @pytest.mark.parametrize("key", KEYS, ids=name_of)
@@ -136,7 +154,7 @@ def test_an_asset_says_what_it_is_whose_it_is_and_which_code_makes_it(key: Asset
     assert asset.owners == ["team:operations"]
     assert asset.kinds
     assert len(asset.description or "") > 20
-    assert len(asset.code_version or "") == 12
+    assert len(asset.code_version or "") == 12 or not asset.is_materializable  # the ledger is written by sensors
     assert name_of(key) in STAGES[asset.tags["stage"]]
 
 
@@ -174,6 +192,9 @@ def test_a_table_shows_its_columns_with_types_and_meaning(name: str) -> None:
         ("champion", {"evaluation_report"}),
         ("endpoint", {"champion", "training_set"}),
         ("predictions", {"features", "champion"}),
+        ("drift_reference", {"champion"}),
+        ("drift_report", {"features", "predictions", "drift_reference"}),
+        ("performance_report", {"features", "predictions"}),
     ],
 )
 def test_data_flows_down_the_line(name: str, after: set[str]) -> None:

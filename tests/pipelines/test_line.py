@@ -391,9 +391,9 @@ def jobs_since(line: Line, before: int) -> list[str]:
     return [name for name, *_ in runs(line)[before:]]
 
 
-def test_the_line_goes_from_files_to_scores_in_four_jobs(done: Home, server: Endpoint) -> None:
+def test_the_line_goes_from_files_to_watched_scores_in_five_jobs(done: Home, server: Endpoint) -> None:
     with whole_line(done, server) as line:
-        assert jobs_since(line, 0) == ["ingest", "explore", "train", "score"]
+        assert jobs_since(line, 0) == ["ingest", "explore", "train", "score", "monitor"]
     days = days_between("2013-02-03", LAST)
     assert done.lake.partitions(done.table("predictions")) == set(days)
     assert len(done.rows("predictions")) == len(done.rows("features", *days))
@@ -430,7 +430,7 @@ def test_a_second_run_takes_nothing_in_and_trains_nothing(done: Home, server: En
     before = done.versions()
     with whole_line(done, server, told) as line:
         line.run()
-        assert jobs_since(line, 4) == ["train"]
+        assert jobs_since(line, 5) == ["train"]
         assert line.instance.get_runs()[0].asset_selection == {done.key("endpoint")}
     assert any("Neither data nor code changed" in t for t in told)
     assert any("[1/1] endpoint ..." in t for t in told)
@@ -483,7 +483,7 @@ def test_days_that_were_taken_in_by_a_run_cut_short_are_learnt_from_by_the_next(
         assert line.ingest()  # and here it was killed
     with whole_line(done, server) as line:
         line.run()
-        assert jobs_since(line, 5) == ["train", "score"]
+        assert jobs_since(line, 6) == ["train", "score", "monitor"]
     windows = done.lake.scan(done.table("promotion_ledger")).select("training_set").collect()
     assert windows["training_set"].n_unique() == 2
     assert next_day in done.lake.partitions(done.table("predictions"))
