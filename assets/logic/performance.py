@@ -11,6 +11,7 @@ are there before are those that come early, which are not like the rest (a parce
 Until then a day has an expected loss, marked as an estimate. Charts run over at most `window` judged days up to the
 newest; they start with the days of the version that made the newest one, because what another version made is not in
 its terms. After a new version is live they see fewer days, and alarm less often than their limits promise, not more.
+So they do where partitions are weeks or months: only the newest day of each is looked at.
 """
 
 from collections.abc import Sequence

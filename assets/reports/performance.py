@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 TEMPLATE: Final = Path(__file__).with_name("performance.html.jinja")
 UNKNOWN: Final = "n/a"
 TITLES: Final = {
-    "residual_ewma": "EWMA of the residual, either side",
+    "residual_ewma": "EWMA of the residual",
     "residual_cusum_up": "CUSUM of the residual, labels above predictions",
     "residual_cusum_down": "CUSUM of the residual, labels below predictions",
     "excess_loss_ewma": "EWMA of the loss beyond expectation",
@@ -198,7 +198,8 @@ def _lines(axes: "Axes", days: pl.DataFrame, names: list[str]) -> None:
         axes.plot(days["day"].to_numpy()[out], values[out], color=colour, marker="o", linestyle="none")
     axes.axhline(1.0, color=NEUTRAL, linewidth=1.0, linestyle=(0, (4, 3)))
     axes.set_ylim(bottom=0, top=max(1.2, float(np.nanmax(days.select(names).to_numpy())) * 1.1))
-    axes.legend(loc="upper left", frameon=False, fontsize=8, labelcolor=NEUTRAL)
+    beside: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0, 1), "borderaxespad": 0.2, "ncols": 3}
+    axes.legend(**beside, frameon=False, fontsize=7, labelcolor=NEUTRAL, columnspacing=1.0, handlelength=1.2)
 
 
 def loss_by_day(page: PerformancePage) -> "Figure":
