@@ -59,7 +59,10 @@ def build_drift_report(use_case: UseCase) -> dg.AssetsDefinition:
 
     @dg.asset(
         key=key,
-        deps=[dg.AssetDep(asset_key(use_case, n), partition_mapping=days_back) for n in ("features", "predictions")],
+        deps=[
+            *(dg.AssetDep(asset_key(use_case, n), partition_mapping=days_back) for n in ("features", "predictions")),
+            asset_key(use_case, "drift_reference"),
+        ],
         **asset_facts(use_case, "drift_report", "evidently", "deltalake"),
         description=f"The last {policy.window.days} days beside the reference of the model that predicted them, group "
         "by group of columns, with the labels that had come at the end of the partition. A quiet window raises an "
