@@ -26,7 +26,7 @@ class WindowCounts:
     """
 
     days: Mapping[str, Counts]
-    counts: Mapping[str, Counts]
+    counts: Mapping[str, Floats]
     findings: Mapping[str, Sequence[str | None]]
 
 
@@ -84,7 +84,7 @@ def judge(reference: DriftReference, seen: WindowCounts, policy: DriftPolicy) ->
     ]
 
 
-def _distances(column: ReferenceColumn, counts: Counts) -> Floats:
+def _distances(column: ReferenceColumn, counts: Floats) -> Floats:
     total = np.asarray(column.counts)
     apart, filled = jensen_shannon(counts, total), int((total > 0).sum())
     excess = noise(counts.sum(axis=1), filled) ** 2 - noise(column.window_rows, filled) ** 2
@@ -140,7 +140,7 @@ def _judged_column(column: ReferenceColumn, distance: float, finding: str | None
     )
 
 
-def findings_of(column: ReferenceColumn, counted: DayCounts, counts: Counts, windows: DayWindows) -> list[str | None]:
+def findings_of(column: ReferenceColumn, counted: DayCounts, counts: Floats, windows: DayWindows) -> list[str | None]:
     """What is odd about a column in each window: the first that holds of a list, or None.
 
     Args:
@@ -155,7 +155,7 @@ def findings_of(column: ReferenceColumn, counted: DayCounts, counts: Counts, win
     ]
 
 
-def _finding(column: ReferenceColumn, counted: DayCounts, counts: Counts, days: slice) -> str | None:
+def _finding(column: ReferenceColumn, counted: DayCounts, counts: Floats, days: slice) -> str | None:
     name, bins = column.name, column.bins
     if not counted.rows[days].sum():
         return "empty"
@@ -172,10 +172,10 @@ def _finding(column: ReferenceColumn, counted: DayCounts, counts: Counts, days: 
     return "constant" if _is_constant(column, counted, filled, days) else None
 
 
-def _is_constant(column: ReferenceColumn, counted: DayCounts, filled: Counts, days: slice) -> bool:
+def _is_constant(column: ReferenceColumn, counted: DayCounts, filled: Floats, days: slice) -> bool:
     """One value in the window, where the reference had more."""
     before = np.asarray(column.counts[:-1] if column.bins.counts_nulls else column.counts)
-    if np.count_nonzero(before) < 2 or np.count_nonzero(filled) > 1:
+    if column.bins.kind == "mean" or np.count_nonzero(before) < 2 or np.count_nonzero(filled) > 1:
         return False
     if column.bins.kind == "categorical":
         return bool(filled[-1] == 0)  # of the bin for all others it is not known

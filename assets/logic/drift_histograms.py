@@ -13,6 +13,8 @@ import polars as pl
 
 Counts = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
+Kind = Literal["numeric", "categorical", "mean"]
+"""How a column is compared: by its distribution, by the frequencies of its categories, or by its mean alone."""
 
 QUANTILES: Final = (0.02, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.98)
 """Where the bins of a number meet. Both ends are open: a bin of its own for what lies outside the reference would be
@@ -26,13 +28,15 @@ class Bins:
     """The bins of one column.
 
     Attributes:
-        edges: Of a numeric column: bin i holds what is above `edges[i - 1]` and at most `edges[i]`.
+        edges: Of a numeric column: bin i holds what is above `edges[i - 1]` and at most `edges[i]`. Of a mean: two
+            values; a row counts in the bins of both, the more in one the nearer it lies to it, so that two histograms
+            are as far apart as their means.
         categories: Of a categorical column: one bin each, then one for all others.
         counts_nulls: Whether the last bin holds nulls, NaN and infinities; else such rows are not counted.
     """
 
     column: str
-    kind: Literal["numeric", "categorical"]
+    kind: Kind
     edges: tuple[float, ...] = ()
     categories: tuple[str, ...] = ()
     counts_nulls: bool = True
@@ -40,10 +44,29 @@ class Bins:
     @property
     def size(self) -> int:
         """How many bins there are, the one for nulls included."""
+        if self.kind == "mean":
+            return 2
         return len(self.edges if self.kind == "numeric" else self.categories) + 1 + self.counts_nulls
 
+    def histograms(self, values: pl.Series, member: Counts, number: int) -> Floats:
+        """How many values of each of `number` groups are in each bin, shape (number, bins).
+
+        Args:
+            values: Shape (n,).
+            member: The group that each is in, from 0, shape (n,).
+            number: How many groups there are.
+        """
+        if self.kind == "mean":
+            upper = self._shares(values)
+            there = np.isfinite(upper)
+            sums = [np.bincount(member[there], weights=w[there], minlength=number) for w in (1 - upper, upper)]
+            return np.stack(sums, axis=1)
+        codes = self.codes(values)
+        cells = member[codes >= 0] * self.size + codes[codes >= 0]
+        return np.bincount(cells, minlength=number * self.size).reshape(number, self.size).astype(np.float64)
+
     def codes(self, values: pl.Series) -> Counts:
-        """The bin of each value, shape (n,); -1 for one that is not counted."""
+        """The bin of each value, shape (n,); -1 for one that is not counted. Not of a mean."""
         null = self.size - 1 if self.counts_nulls else -1
         if self.kind == "numeric":
             numbers = values.cast(pl.Float64, strict=False).to_numpy()
@@ -53,17 +76,29 @@ class Bins:
         found = words.replace_strict(known, list(range(len(known))), default=len(known), return_dtype=pl.Int64)
         return np.where(words.is_null().to_numpy(), null, found.to_numpy()).astype(np.int64)
 
+    def _shares(self, values: pl.Series) -> Floats:
+        """How much of each value is in the upper bin, 0 to 1; NaN for what is not a number."""
+        low, high = self.edges
+        numbers = values.cast(pl.Float64, strict=False).to_numpy()
+        finite = np.where(np.isfinite(numbers), numbers, np.nan)
+        return np.asarray(np.clip((finite - low) / (high - low), 0, 1), dtype=np.float64)
 
-def fit_bins(values: pl.Series, kind: Literal["numeric", "categorical"], *, counts_nulls: bool = True) -> Bins:
-    """Bins of equal rows of a number, or the most frequent categories; of a column without values, one bin."""
+
+def fit_bins(values: pl.Series, kind: Kind, *, counts_nulls: bool = True) -> Bins:
+    """Bins of equal rows of a number, or the most frequent categories; of a column without values, one bin.
+
+    A mean lies between the outermost quantiles of the reference: few far values must not blur it.
+    """
     if kind == "categorical":
-        frequent = (
-            values.cast(pl.String).drop_nulls().value_counts().sort(["count", values.name], descending=[True, False])
-        )
-        names = tuple(frequent[values.name].head(CATEGORIES).to_list())
-        return Bins(column=values.name, kind=kind, categories=names, counts_nulls=counts_nulls)
+        frequent = values.cast(pl.String).drop_nulls().value_counts()
+        names = frequent.sort(["count", values.name], descending=[True, False])[values.name].head(CATEGORIES)
+        return Bins(column=values.name, kind=kind, categories=tuple(names.to_list()), counts_nulls=counts_nulls)
     numbers = values.cast(pl.Float64, strict=False).drop_nulls().to_numpy()
     numbers = numbers[np.isfinite(numbers)]
+    if kind == "mean":
+        ends = np.quantile(numbers, [QUANTILES[0], QUANTILES[-1]]) if len(numbers) else np.zeros(2)
+        low, high = float(ends[0]), float(ends[1]) if ends[1] > ends[0] else float(ends[0]) + 1.0
+        return Bins(column=values.name, kind=kind, edges=(low, high), counts_nulls=False)
     if not len(numbers):
         return Bins(column=values.name, kind=kind, counts_nulls=counts_nulls)
     edges = np.unique(np.quantile(numbers, QUANTILES, method="inverted_cdf"))
@@ -88,15 +123,20 @@ class DayCounts:
 
     first: np.datetime64
     rows: Counts
-    counts: Mapping[str, Counts]
+    counts: Mapping[str, Floats]
     extremes: Mapping[str, Floats] = field(default_factory=dict)
     infinite: Mapping[str, Counts] = field(default_factory=dict)
     missing: frozenset[str] = frozenset()
     mistyped: frozenset[str] = frozenset()
 
-    def sums(self, name: str, windows: "DayWindows") -> Counts:
+    def sums(self, name: str, windows: "DayWindows") -> Floats:
         """Histograms of windows, shape (windows, bins)."""
         return window_sums(self.counts[name], windows.begin, windows.end)
+
+    def number(self, windows: "DayWindows", what: Literal["rows", "days"]) -> Counts:
+        """Rows of each window, or days with rows, shape (windows,)."""
+        each = self.rows if what == "rows" else self.rows > 0
+        return window_sums(each.astype(np.float64)[:, None], windows.begin, windows.end)[:, 0].astype(np.int64)
 
     def windows(self, last: npt.NDArray[np.datetime64], days: int) -> "DayWindows":
         """The windows of `days` days that end with the days `last`, shape (windows,), as far as there are rows."""
@@ -127,7 +167,7 @@ def day_counts(frame: pl.DataFrame, day: pl.Series, bins: Iterable[Bins]) -> Day
     offset = (days - first).astype(np.int64)
     total = int(offset.max()) + 1 if len(days) else 0
     missing = frozenset(b.column for b in wanted if b.column not in frame.columns)
-    numeric = [b.column for b in wanted if b.kind == "numeric" and b.column not in missing]
+    numeric = [b.column for b in wanted if b.kind != "categorical" and b.column not in missing]
     mistyped = frozenset(name for name in numeric if frame.schema[name] == pl.String())
     facts = {name: _facts(frame[name], offset, total) for name in numeric if name not in mistyped}
     return DayCounts(
@@ -141,10 +181,11 @@ def day_counts(frame: pl.DataFrame, day: pl.Series, bins: Iterable[Bins]) -> Day
     )
 
 
-def window_sums(counts: Counts, begin: Counts, end: Counts) -> Counts:
+def window_sums(counts: Floats, begin: Counts, end: Counts) -> Floats:
     """Sums of `counts`, shape (days, bins), over ranges of days, shape (ranges, bins)."""
-    running = np.concatenate([np.zeros((1, counts.shape[1]), dtype=np.int64), np.cumsum(counts, axis=0)])
-    return np.asarray(running[end] - running[begin], dtype=np.int64)
+    running = np.concatenate([np.zeros((1, counts.shape[1])), np.cumsum(counts, axis=0)])
+    # What a running sum of fractions leaves behind must not become less than nothing.
+    return np.asarray(np.maximum(running[end] - running[begin], 0), dtype=np.float64)
 
 
 def jensen_shannon(p: npt.ArrayLike, q: npt.ArrayLike) -> Floats:
@@ -176,14 +217,10 @@ def noise(rows: npt.ArrayLike, filled_bins: int) -> Floats:
     return np.asarray(np.sqrt(max(filled_bins - 1, 1) / (8 * np.log(2) * least)), dtype=np.float64)
 
 
-def _count(bins: Bins, frame: pl.DataFrame, offset: Counts, days: int) -> Counts:
-    if bins.column in frame.columns:
-        codes = bins.codes(frame[bins.column])
-    else:
-        codes = np.full(len(offset), bins.size - 1 if bins.counts_nulls else -1)
-    counted = codes >= 0
-    cells = offset[counted] * bins.size + codes[counted]
-    return np.bincount(cells, minlength=days * bins.size).reshape(days, bins.size)
+def _count(bins: Bins, frame: pl.DataFrame, offset: Counts, days: int) -> Floats:
+    there = bins.column in frame.columns
+    values = frame[bins.column] if there else pl.Series(bins.column, [None] * len(offset), dtype=pl.String)
+    return bins.histograms(values, offset, days)
 
 
 def _facts(values: pl.Series, offset: Counts, days: int) -> tuple[Floats, Counts]:

@@ -10,9 +10,10 @@ How the limit of a group of columns comes about:
   season or a spell of weather makes neighbours alike.
 - Distances d are stretched to -ln(1 - d). A distance ends at 1, and where quiet windows are .6 apart (temperature) a
   limit of several times that could never be reached; stretched ones have no end, and small ones stay as they are.
-- Each column is measured in its own typical distance, times the square root of its share of what the model uses most in
-  the group. The root, because what a shift costs grows with use, but importances are rough: a column with a quarter of
-  the use must shift twice as far, not four times. One that is not used weighs nothing.
+- Each column is measured in its own typical distance. One that the model uses as much as the average of the group, or
+  more, counts fully; others by the square root of their use. The root, because what a shift costs grows with use, but
+  importances are rough: a column with a quarter of the use must shift twice as far, not four times. One that is not
+  used weighs nothing.
 - The statistic is the logarithm of the largest. Ratios have a right tail, their logarithms do not; the left tail of a
   group with one column (windows that happen to lie right on the reference) is cut at `NEAR`.
 - The limit is the upper prediction limit for one more window of a normal sample, with as many windows as fit into the
@@ -41,6 +42,8 @@ FEWEST_STARTS: Final = 8
 LEAST_LIMIT: Final = 2.0
 """No group drifts by less than this many times what is typical: where all quiet windows are within the chance of their
 rows (a calendar), their spread says nothing of how far that chance goes."""
+BETWEEN_BINS: Final = 0.25
+"""Chance moves a mean less than it would if every row lay at one of the two ends; by how much differs."""
 FULL_ENOUGH: Final = 0.5
 """Share of a window's days that must have rows."""
 
@@ -78,11 +81,11 @@ def quiet_windows(rows: Counts, days: int) -> Counts:
         days: Length of a window.
     """
     first = np.arange(max(len(rows) - days + 1, 0))
-    filled = window_sums((rows > 0).astype(np.int64)[:, None], first, first + days)[:, 0]
+    filled = window_sums((rows > 0).astype(np.float64)[:, None], first, first + days)[:, 0]
     return np.asarray(first[filled >= FULL_ENOUGH * days], dtype=np.int64)
 
 
-def quiet_distances(counts: Counts, first: Counts, days: int) -> Floats:
+def quiet_distances(counts: Floats, first: Counts, days: int, *, is_mean: bool = False) -> Floats:
     """Distance of each quiet window from the reference without it and its neighbours, shape (windows,).
 
     Never less than the chance of so many rows alone: a column that stood still all the time must not be infinitely
@@ -92,18 +95,20 @@ def quiet_distances(counts: Counts, first: Counts, days: int) -> Floats:
         counts: Histograms of one column by day, shape (reference days, bins).
         first: First days of the windows.
         days: Length of a window.
+        is_mean: The rows are not in bins but between them, and chance moves them less.
     """
     inside = window_sums(counts, first, first + days)
     left, right = np.maximum(first - days, 0), np.minimum(first + 2 * days, len(counts))
     total = counts.sum(axis=0)
     least = noise(np.median(inside.sum(axis=1)), int((total > 0).sum())) if len(first) else np.float64(0)
+    least = least * (BETWEEN_BINS if is_mean else 1.0)
     return np.fmax(jensen_shannon(inside, total - window_sums(counts, left, right)), least)
 
 
 def weights(usage: Floats) -> Floats:
     """Weight of each column in its group, 0 to 1, from its share of what the model uses, shape (columns,)."""
-    most = usage.max(initial=0.0)
-    return np.asarray(np.sqrt(usage / most) if most > 0 else np.zeros_like(usage), dtype=np.float64)
+    typical = usage.mean() if len(usage) else 0.0
+    return np.asarray(np.sqrt(np.minimum(usage / typical, 1.0)) if typical > 0 else np.zeros_like(usage))
 
 
 def statistic(ratios: Floats, weight: Floats) -> Floats:

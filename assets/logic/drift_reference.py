@@ -25,7 +25,9 @@ from assets.logic.drift_limits import (
 
 PREDICTION: Final = "prediction"
 LABEL: Final = "label"
-"""Groups of what the model said, and of what came true."""
+RESIDUAL: Final = "residual"
+"""Groups of what the model said, of what came true, and of how far the two are apart. The last is judged by itself:
+labels and predictions move with the season, and beside them its limit would be half as high again."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +47,7 @@ class ReferenceColumn:
     group: str
     usage: float
     weight: float
-    counts: tuple[int, ...]
+    counts: tuple[float, ...]
     window_rows: float
     typical: float | None
     limit: float | None
@@ -122,7 +124,8 @@ def _group(
     first = quiet_windows(counted.rows, days)
     limit, note = None, _why_not(windows, len(first), weight, days)
     if note is None:
-        distances = np.stack([quiet_distances(counted.counts[b.column], first, days) for b in bins], axis=1)
+        apart = [quiet_distances(counted.counts[b.column], first, days, is_mean=b.kind == "mean") for b in bins]
+        distances = np.stack(apart, axis=1)
         limit = limit_of(distances, weight, first, days=days, windows=windows, chance=chance)
     columns = [_column(b, name, i, counted, used, weight, limit, windows) for i, b in enumerate(bins)]
     return ReferenceGroup(name=name, windows=windows, limit=limit.limit if limit else None, note=note), columns

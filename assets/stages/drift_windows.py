@@ -14,11 +14,20 @@ import polars as pl
 
 from assets.contracts import PARTITION_KEY, PREDICTION_TIME, UseCase
 from assets.logic.drift import Judgement, WindowCounts, findings_of, judge
-from assets.logic.drift_histograms import Counts, DayCounts, DayWindows, day_counts, window_sums
-from assets.logic.drift_reference import LABEL, PREDICTION, DriftReference, ReferenceColumn
+from assets.logic.drift_histograms import Counts, DayCounts, DayWindows, Floats, day_counts
+from assets.logic.drift_reference import DriftReference, ReferenceColumn
 from assets.stages.common import table_name
 from assets.stages.drift_reference import KeptReference, find_reference
-from assets.stages.monitored import DAY, VERSION, known_by, monitored_rows, rows_of_group, said_columns_of, scores_of
+from assets.stages.monitored import (
+    DAY,
+    LATE,
+    VERSION,
+    known_by,
+    monitored_rows,
+    rows_of_group,
+    said_columns_of,
+    scores_of,
+)
 from resources.errors import RegistryError
 from resources.lake import Lake
 from resources.registry import MlflowModelRegistry
@@ -151,22 +160,21 @@ def _counted(
 ) -> tuple[WindowCounts, dict[str, Counts]]:
     last = np.array(ends, dtype="datetime64[D]")
     days: dict[str, Counts] = {}
-    counts: dict[str, Counts] = {}
+    counts: dict[str, Floats] = {}
     findings: dict[str, Sequence[str | None]] = {}
     totals: dict[str, Counts] = {}
     for group in reference.groups:
         columns = [c for c in reference.columns if c.group == group.name]
-        there = rows_of_group(use_case, rows, group.name) if group.name in (PREDICTION, LABEL) else rows
+        there = rows_of_group(use_case, rows, group.name)
         by_day = day_counts(there, there[DAY], [c.bins for c in columns])
         windows = by_day.windows(last, reference.window_days)
-        if group.name == LABEL:
+        if group.name in LATE:
             known, filled = _as_known(use_case, keys, columns, there, windows, by_day)
             counts |= known
-            totals[group.name] = known[columns[0].name].sum(axis=1)
+            totals[group.name] = known[columns[0].name].sum(axis=1).astype(np.int64)
         else:
             counts |= {c.name: by_day.sums(c.name, windows) for c in columns}
-            totals[group.name] = window_sums(by_day.rows[:, None], windows.begin, windows.end)[:, 0]
-            filled = window_sums((by_day.rows > 0).astype(np.int64)[:, None], windows.begin, windows.end)[:, 0]
+            totals[group.name], filled = by_day.number(windows, "rows"), by_day.number(windows, "days")
         days[group.name] = filled
         findings |= {c.name: findings_of(c, by_day, counts[c.name], windows) for c in columns}
     return WindowCounts(days=days, counts=counts, findings=findings), totals
@@ -179,19 +187,18 @@ def _as_known(
     rows: pl.DataFrame,
     windows: DayWindows,
     by_day: DayCounts,
-) -> tuple[dict[str, Counts], Counts]:
+) -> tuple[dict[str, Floats], Counts]:
     """What was known of the labels of each window at its end: histograms by column, and days with any."""
-    if rows.is_empty():
-        return {c.name: np.zeros((len(keys), c.bins.size), dtype=np.int64) for c in columns}, np.zeros_like(windows.end)
     position = (rows[DAY].to_numpy().astype("datetime64[D]") - by_day.first).astype(np.int64)
-    known, codes = known_by(rows).to_numpy(), {c.name: c.bins.codes(rows[c.name]) for c in columns}
-    found: dict[str, list[Counts]] = {c.name: [] for c in columns}
-    days = []
+    known = known_by(rows).to_numpy()
+    found = {c.name: np.zeros((len(keys), c.bins.size)) for c in columns}
+    days = np.zeros(len(keys), dtype=np.int64)
     for i, key in enumerate(keys):
         first, last = np.searchsorted(position, [windows.begin[i], windows.end[i]])
         in_time = known[first:last] <= int(end_of(use_case, key).timestamp() * 1_000_000)
-        days.append(len(np.unique(position[first:last][in_time])))
+        days[i] = len(np.unique(position[first:last][in_time]))
+        there = rows[int(first) : int(last)].filter(pl.Series(in_time))
         for column in columns:
-            mine = codes[column.name][first:last][in_time]
-            found[column.name].append(np.bincount(mine[mine >= 0], minlength=column.bins.size))
-    return {name: np.stack(counts) for name, counts in found.items()}, np.array(days, dtype=np.int64)
+            nothing = np.zeros(len(there), dtype=np.int64)
+            found[column.name][i] = column.bins.histograms(there[column.name], nothing, 1)[0]
+    return found, days
