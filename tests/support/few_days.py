@@ -21,6 +21,7 @@ from pipelines.flight_delays.feed import publish
 from pipelines.flight_delays.use_case import FLIGHT_DELAYS
 from pipelines.jobs import job_name
 from pipelines.line import Line
+from resources.evidently_workspace import EvidentlyWorkspace
 from resources.lake import Lake
 from resources.landing import LandingZone
 from resources.objects import ObjectStore
@@ -80,6 +81,7 @@ class Home:
             "lake": self.lake,
             "registry": self.registry,
             "reports": Reports(root=str(self.folder / "reports")),
+            "evidently_workspace": EvidentlyWorkspace(root=str(self.folder / "evidently")),
             "io_manager": self.values,
         }
         return build_definitions(self.use_case, {**own, **resources})
