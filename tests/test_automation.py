@@ -66,7 +66,7 @@ def open_runs(automated: Automated) -> list[dg.DagsterRun]:
 @pytest.fixture(scope="module")
 def automated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Automated]:
     """A champion, five weeks of days, and a daemon that has found nothing left to do."""
-    room = tmp_path_factory.getbasetemp().parent
+    room = tmp_path_factory.getbasetemp()
     home = few_days.trained(room).home.copy(tmp_path_factory.mktemp("automated") / "var", with_landing=True)
     automated = Automated(home=home)
     automated.prepare()
