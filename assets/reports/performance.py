@@ -33,6 +33,12 @@ TITLES: Final = {
     "lost_slope_ewma": "EWMA of the slope that was lost",
     "lost_slope_cusum": "CUSUM of the slope that was lost",
 }
+LINES: Final = {
+    "ewma": "EWMA",
+    "cusum": "CUSUM",
+    "cusum_up": "CUSUM, labels above predictions",
+    "cusum_down": "CUSUM, labels below predictions",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,23 +189,23 @@ def control_charts(page: PerformancePage) -> "Figure":
     figure = new_figure(WIDE, 6.4)
     panels = new_axes(figure, len(STATISTICS), rows=len(STATISTICS), heights=(1,) * len(STATISTICS))
     for statistic, axes in zip(STATISTICS, panels, strict=True):
-        _lines(axes, days, [name for name in CHARTS if name.startswith(statistic)])
+        _lines(axes, days, {n: LINES[n.removeprefix(f"{statistic}_")] for n in CHARTS if n.startswith(statistic)})
         axes.set_ylabel(f"{statistic.replace('_', ' ')},\nshare of limit", color=NEUTRAL)
         axes.tick_params(labelbottom=axes is panels[-1])
     date_axis(panels[-1])
     return figure
 
 
-def _lines(axes: "Axes", days: pl.DataFrame, names: list[str]) -> None:
-    for name, colour in zip(names, COLOURS, strict=False):
+def _lines(axes: "Axes", days: pl.DataFrame, names: Mapping[str, str]) -> None:
+    for (name, title), colour in zip(names.items(), COLOURS, strict=False):
         values = days[name].to_numpy()
-        axes.plot(days["day"].to_numpy(), values, color=colour, linewidth=1.6, label=TITLES[name])
+        axes.plot(days["day"].to_numpy(), values, color=colour, linewidth=1.6, label=title)
         out = values > 1
         axes.plot(days["day"].to_numpy()[out], values[out], color=colour, marker="o", linestyle="none")
     axes.axhline(1.0, color=NEUTRAL, linewidth=1.0, linestyle=(0, (4, 3)))
-    axes.set_ylim(bottom=0, top=max(1.2, float(np.nanmax(days.select(names).to_numpy())) * 1.1))
+    axes.set_ylim(bottom=0, top=max(1.2, float(np.nanmax(days.select(list(names)).to_numpy())) * 1.1))
     beside: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0, 1), "borderaxespad": 0.2, "ncols": 3}
-    axes.legend(**beside, frameon=False, fontsize=7, labelcolor=NEUTRAL, columnspacing=1.0, handlelength=1.2)
+    axes.legend(**beside, frameon=False, fontsize=8, labelcolor=NEUTRAL)
 
 
 def loss_by_day(page: PerformancePage) -> "Figure":

@@ -186,6 +186,13 @@ def test_labels_that_stop_coming_are_overdue_and_their_days_not_judged() -> None
     assert window["overdue_share"] == 1.0 > window["overdue_limit"]
 
 
+def test_a_day_of_which_most_labels_are_missing_is_not_judged() -> None:
+    rows = rows_of("binary", 40)
+    scarce = (rows.day == START + 38) & (np.arange(len(rows.day)) % 3 > 0)
+    window = performance("binary", replace(rows, known_at=np.where(scarce, NEVER, rows.known_at)), 39).windows
+    assert window["judged_day"].to_list() == [FIRST + timedelta(days=37)]
+
+
 def test_labels_that_come_as_usual_are_not_overdue() -> None:
     window = performance("binary", rows_of("binary", 40), 39).windows.row(0, named=True)
     assert window["overdue_share"] == 0.0 < window["overdue_limit"]
