@@ -74,8 +74,10 @@ class Automated:
         found = processes.status(DAEMON, home=self.home.folder)
         assert found.pid is not None
         daemon = psutil.Process(found.pid)
-        for process in [daemon, *daemon.children(recursive=True)]:
+        everything = [daemon, *daemon.children(recursive=True)]
+        for process in everything:
             process.kill()
+        psutil.wait_procs(everything)
 
     def runs(self) -> list[dg.DagsterRun]:
         """All runs, the oldest first."""
