@@ -166,29 +166,32 @@ def _lost_slope(rows: ScoredRows, known: Flags, codes: npt.NDArray[np.int64], da
     predictions are all equal has none: nothing was lost, and nothing is known of it.
     """
     labelled = np.bincount(codes, weights=known, minlength=days)
-    square, product, noise = np.zeros(days), np.zeros(days), np.zeros(days)
-    for said, came, variance in sloped(rows):
+    square, product = np.zeros(days), np.zeros(days)
+    noise, mean = np.zeros(len(codes)), np.zeros(len(codes))
 
-        def centred(values: Floats) -> Floats:
-            sums = np.bincount(codes, weights=np.where(known, values, 0.0), minlength=days)
-            return np.where(known, values - (sums / np.maximum(labelled, 1))[codes], 0.0)
+    def centred(values: Floats) -> Floats:
+        sums = np.bincount(codes, weights=np.where(known, values, 0.0), minlength=days)
+        return np.where(known, values - (sums / np.maximum(labelled, 1))[codes], 0.0)
 
+    for said, came in _sloped(rows):
         away = centred(said)
         square += np.bincount(codes, weights=away**2, minlength=days)
         product += np.bincount(codes, weights=away * centred(came), minlength=days)
-        noise += np.bincount(codes, weights=away**2 * variance, minlength=days)
+        # Of a row exactly one class comes, so the variance is that of one draw over the classes.
+        noise += away**2 * (said if rows.is_classes else rows.variance)
+        mean += away * said if rows.is_classes else 0.0
     has = square > TINY * np.maximum(1.0, np.abs(product))
     slope = np.divide(product, square, out=np.ones(days), where=has)
-    return 1 - slope, np.divide(noise, square**2, out=np.zeros(days), where=has)
+    spread = np.bincount(codes, weights=noise - mean**2, minlength=days)
+    return 1 - slope, np.divide(spread, square**2, out=np.zeros(days), where=has)
 
 
-def sloped(rows: ScoredRows) -> Iterator[tuple[Floats, Floats, Floats]]:
-    """Predictions, labels and the variance of labels that the predictions imply, shape (n,) each; once per class."""
+def _sloped(rows: ScoredRows) -> Iterator[tuple[Floats, Floats]]:
+    """Predictions and labels, shape (n,) each; once per class."""
     if rows.prediction.ndim == 1:
-        yield rows.prediction, rows.label, rows.variance
+        yield rows.prediction, rows.label
     elif rows.is_classes:
         for place in range(rows.prediction.shape[1]):
-            p = rows.prediction[:, place]
-            yield p, (rows.label == place).astype(np.float64), p * (1 - p)
+            yield rows.prediction[:, place], (rows.label == place).astype(np.float64)
     else:
-        yield rows.prediction[:, 0], rows.label, rows.variance
+        yield rows.prediction[:, 0], rows.label

@@ -14,7 +14,7 @@ from assets.logic.expectations_of_loss import EXPECTATIONS, expected_auc, poisso
 from assets.logic.in_control import InControl, in_control
 from assets.logic.metrics import task_metrics
 from assets.logic.performance import Performance, judged
-from assets.logic.performance_days import NEVER, ScoredRows, scored_rows
+from assets.logic.performance_days import NEVER, ScoredRows, day_statistics, scored_rows
 from assets.logic.performance_window import Moment, Yardstick
 from tests.support.worlds import ANSWERS, LABELS, sigmoid
 
@@ -247,3 +247,13 @@ def test_the_expected_auc_is_that_of_labels_drawn_from_the_probabilities() -> No
 
 def test_rows_that_are_all_certain_have_no_expected_auc() -> None:
     assert expected_auc(np.ones(5)) is None
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_the_statistics_of_a_day_vary_as_the_predictions_imply(task: str) -> None:
+    days = 600
+    rows = rows_of(task, days, seed=10)
+    found = day_statistics(rows, rows.known_at < NEVER, np.ones(len(rows.day)))
+    allowed = 0.5 if task == "count" else 0.15  # the deviance of small counts is not quite chi-square
+    assert found.values.var(axis=0) == pytest.approx(found.variances.mean(axis=0), rel=allowed)
+    assert abs(found.values[:, 2].mean()) < 0.02
