@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from infra.bench.automation import AutomationBench
 from infra.bench.bench import Bench
 from infra.bench.machine import Machine
 from infra.bench.report import Report, StageFigure
@@ -28,6 +29,7 @@ class Part(StrEnum):
     LINE = "line"
     RATIO = "ratio"
     RATES = "rates"
+    AUTOMATION = "automation"
 
 
 @app.command()
@@ -38,7 +40,7 @@ def main(
     only: Annotated[list[Part] | None, typer.Option(help="Measure this only; may be given more than once.")] = None,
     rounds: Annotated[int, typer.Option(min=1, help="How often line and plain script take turns.")] = 2,
 ) -> None:
-    """Measure load time, stages, memory and rates, and the line against a plain script without Dagster."""
+    """Measure load time, stages, memory and rates, the line against a plain script, and how it runs itself."""
     settings, began, machine = Settings(), datetime.now(UTC), Machine.here()
     subject, parts = QUICK if quick else DEFAULT, set(only or Part)
     typer.echo(str(machine))
@@ -47,7 +49,7 @@ def main(
         stages: list[StageFigure] = []
         if Part.LOCATION in parts:
             bench.location()
-        if parts - {Part.LOCATION}:
+        if parts - {Part.LOCATION, Part.AUTOMATION}:
             bench.feed()
         if Part.RATIO in parts:
             stages = bench.line(rounds, against_plain=True)
@@ -55,6 +57,7 @@ def main(
             stages = bench.line(1, against_plain=False)
         if Part.RATES in parts:
             bench.rates()
+        found = AutomationBench(bench=bench).run(quick=quick) if Part.AUTOMATION in parts else []
     report = Report(
         taken_at=began,
         subject=subject.name,
@@ -62,6 +65,7 @@ def main(
         machine=machine,
         figures=bench.figures,
         stages=stages,
+        detections=found,
     )
     typer.echo(f"\n{report.to_markdown()}\n\n{report.write(settings.bench_home)}")
 

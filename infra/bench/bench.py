@@ -63,19 +63,21 @@ class Bench:
         """Load the code location in fresh processes."""
         self.echo(f"Loading the code location, {LOADS} times")
         told = [self._loaded() for _ in range(LOADS)]
-        self._add("code_location_seconds", "code location: load", "s", [seconds for seconds, _ in told])
-        self._add("code_location_mb", "code location: memory", "MB", [resident / MB for _, resident in told])
+        self.add("code_location_seconds", "code location: load", "s", [seconds for seconds, _ in told])
+        self.add("code_location_mb", "code location: memory", "MB", [resident / MB for _, resident in told])
 
     def feed(self) -> None:
         """Have the files land, once for all that follows."""
         self.echo(f"Publishing the feed up to {self.until}")
-        code = "from pipelines.cli import app; app()"
         begin = time.monotonic()
-        process = subprocess.Popen(  # noqa: S603  # ours
-            [sys.executable, "-c", code, "feed", "--until", str(self.until)], cwd=ROOT, env=self._env("feed")
-        )
-        watched(process, "the feed")
-        self._add("feed_seconds", "feed: the airline's files, published", "s", [time.monotonic() - begin])
+        self.publish(self.until, self.env("feed"))
+        self.add("feed_seconds", "feed: the airline's files, published", "s", [time.monotonic() - begin])
+
+    def publish(self, until: date, env: Mapping[str, str]) -> None:
+        """Have the files up to a day land in the landing zone of an environment."""
+        code = "from pipelines.cli import app; app()"
+        command = [sys.executable, "-c", code, "feed", "--until", str(until)]
+        watched(subprocess.Popen(command, cwd=ROOT, env=dict(env)), "the feed")  # noqa: S603  # ours
 
     def line(self, rounds: int, *, against_plain: bool) -> list[StageFigure]:
         """Run the line, and the plain script as often, changing which goes first; the stages of the line.
@@ -101,20 +103,20 @@ class Bench:
         homes = [home for home in sorted(self.room.iterdir()) if (home / "lake").is_dir()]
         if not homes:
             self.echo("\nTaking the files in, as a plain script")
-            measured("infra.bench.plain", self.subject, "ingest", env=self._env("rates"))
+            measured("infra.bench.plain", self.subject, "ingest", env=self.env("rates"))
         self.echo("\nCleaning and features, in memory")
-        told = measured("infra.bench.rates", self.subject, env=self._env(homes[0].name if homes else "rates")).told
+        told = measured("infra.bench.rates", self.subject, env=self.env(homes[0].name if homes else "rates")).told
         for name, title in {"cleaning": "rows cleaned", "features": "rows of features made"}.items():
             rows, seconds = told.facts[name]["rows"], told.facts[name]["seconds"]
-            self._add(f"{name}_rows_per_second", f"{title}, in memory", "rows/s", [rows / s for s in seconds])
+            self.add(f"{name}_rows_per_second", f"{title}, in memory", "rows/s", [rows / s for s in seconds])
 
     def _run(self, kind: str, number: int) -> Measured:
         home = f"{kind}-{number}"
         try:
-            run = measured(f"infra.bench.{kind}", self.subject, env=self._env(home))
+            run = measured(f"infra.bench.{kind}", self.subject, env=self.env(home))
             pid = processes.status(ENDPOINT, home=self.room / home).pid
             if kind == "line" and number == 0 and pid is not None:
-                self._add("endpoint_mb", "endpoint: memory", "MB", [psutil.Process(pid).memory_info().rss / MB])
+                self.add("endpoint_mb", "endpoint: memory", "MB", [psutil.Process(pid).memory_info().rss / MB])
             return run
         finally:
             processes.stop(ENDPOINT, home=self.room / home)
@@ -122,35 +124,36 @@ class Bench:
     def _line_figures(self, runs: Sequence[Measured]) -> None:
         for name, purpose in JOBS.items():
             title = {"ingest": "raw to features, one backfill run", "train": "training set to live endpoint"}[purpose]
-            self._add(name, title, "s", [sum(j.seconds for j in r.told.jobs if purpose in j.name) for r in runs])
-        self._add("line_seconds", "the whole line", "s", [r.told.seconds for r in runs])
-        self._add("line_cpu_seconds", "the whole line, processor time", "s", [r.told.cpu_seconds for r in runs])
-        self._add("line_mb", "the whole line, peak memory", "MB", [r.peak_mb() or 0.0 for r in runs])
+            self.add(name, title, "s", [sum(j.seconds for j in r.told.jobs if purpose in j.name) for r in runs])
+        self.add("line_seconds", "the whole line", "s", [r.told.seconds for r in runs])
+        self.add("line_cpu_seconds", "the whole line, processor time", "s", [r.told.cpu_seconds for r in runs])
+        self.add("line_mb", "the whole line, peak memory", "MB", [r.peak_mb() or 0.0 for r in runs])
 
     def _ratios(self, lines: Sequence[Measured], plains: Sequence[Measured]) -> None:
         works = [run.told.facts["work"] for run in (*lines, *plains)]
         if differing := [work for work in works if work != works[0]]:
             raise BenchError(f"the line and the plain script did not do the same: {works[0]} and {differing[0]}")
         pairs = [(line.told, plain.told) for line, plain in zip(lines, plains, strict=True)]
-        self._add("plain_seconds", "the plain script", "s", [p.seconds for _, p in pairs])
-        self._add("line_over_plain", "line / plain script", "x", [a.seconds / p.seconds for a, p in pairs])
+        self.add("plain_seconds", "the plain script", "s", [p.seconds for _, p in pairs])
+        self.add("line_over_plain", "line / plain script", "x", [a.seconds / p.seconds for a, p in pairs])
         cpu = [a.cpu_seconds / p.cpu_seconds for a, p in pairs]
-        self._add("line_over_plain_cpu", "line / plain script, processor time", "x", cpu)
+        self.add("line_over_plain_cpu", "line / plain script, processor time", "x", cpu)
 
     def _loaded(self) -> tuple[float, float]:
         command = [sys.executable, "-c", LOCATION]
         done = subprocess.run(  # noqa: S603  # ours
-            command, cwd=ROOT, env=self._env("location"), stdout=subprocess.PIPE, text=True, check=False
+            command, cwd=ROOT, env=self.env("location"), stdout=subprocess.PIPE, text=True, check=False
         )
         if done.returncode != 0:
             raise BenchError("the code location does not load; the lines above say why")
         seconds, resident = done.stdout.split()
         return float(seconds), float(resident)
 
-    def _add(self, name: str, title: str, unit: str, values: Sequence[float]) -> None:
+    def add(self, name: str, title: str, unit: str, values: Sequence[float]) -> None:
+        """Keep a figure."""
         self.figures.append(Figure(name=name, title=title, unit=unit, values=tuple(values)))
 
-    def _env(self, home: str) -> Mapping[str, str]:
+    def env(self, home: str) -> Mapping[str, str]:
         """A state folder and ports of its own, and the files that all runs share."""
         own = {name: value for name, value in os.environ.items() if not name.startswith(THEIRS)}
         ports = {f"THROUGHLINE_{name}_PORT": str(_free_port()) for name in ("ENDPOINT", "DAGSTER", "MLFLOW")}

@@ -33,9 +33,9 @@ def main(started: str, result: str, subject: str) -> None:
     took = spent(float(started))
     with dg.DagsterInstance.get() as instance:
         runs = instance.get_run_records(ascending=True)
-        jobs = [_span(r.dagster_run.job_name, r.create_timestamp.timestamp(), r.end_time) for r in runs]
+        jobs = [span_of(r.dagster_run.job_name, r.create_timestamp.timestamp(), r.end_time) for r in runs]
         steps = [s for r in runs for s in instance.get_run_step_stats(r.dagster_run.run_id)]
-    stages = sorted((_span(s.step_key, s.start_time, s.end_time) for s in steps), key=lambda span: span.start)
+    stages = sorted((span_of(s.step_key, s.start_time, s.end_time) for s in steps), key=lambda span: span.start)
     facts = {"work": work_done(SUBJECTS[subject].use_case, settings)}
     tell(Path(result), took, stages=stages, jobs=jobs, facts=facts)
 
@@ -46,7 +46,7 @@ def _run(subject: Subject) -> None:
         Line(use_case=subject.use_case, defs=defs, instance=instance, echo=typer.echo).run()
 
 
-def _span(name: str, start: float | None, end: float | None) -> Span:
+def span_of(name: str, start: float | None, end: float | None) -> Span:
     """A finished run or step by the last part of its name, such as `features` of `flight_delays__features`."""
     if start is None or end is None:
         raise RuntimeError(f"{name} has no start or no end in the event log")

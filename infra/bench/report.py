@@ -4,6 +4,7 @@ Belongs here: what a figure is and how it is shown. Does not belong here: how it
 """
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -96,6 +97,35 @@ class StageFigure:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DetectionFigure:
+    """How soon one of the monitors' rules finds a fault.
+
+    Attributes:
+        fault: What was planted.
+        rule: Which rule looked for it.
+        tries: Made-up worlds in which it was looked for, for a window at most.
+        days: Days until the first alarm, of each world in which there was one.
+        first: What raised the first alarms, the most frequent first.
+    """
+
+    fault: str
+    rule: str
+    tries: int
+    days: tuple[int, ...]
+    first: tuple[str, ...] = ()
+
+    @property
+    def share(self) -> float:
+        """Share of worlds in which it was found."""
+        return len(self.days) / self.tries if self.tries else 0.0
+
+    def days_for(self, share: float) -> int | None:
+        """Days within which it was found in this share of all worlds; None if it was not."""
+        place = math.ceil(share * self.tries) - 1
+        return sorted(self.days)[place] if 0 <= place < len(self.days) else None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Report:
     """All figures of one bench.
 
@@ -103,6 +133,7 @@ class Report:
         taken_at: When it began (UTC).
         subject: What was measured, one of `subject.SUBJECTS`.
         days: Number of days that had landed.
+        detections: How soon faults are found; none if that was not measured.
     """
 
     taken_at: datetime
@@ -111,6 +142,7 @@ class Report:
     machine: Machine
     figures: Sequence[Figure]
     stages: Sequence[StageFigure]
+    detections: Sequence[DetectionFigure] = ()
 
     def to_markdown(self) -> str:
         """Tables that can be read in a terminal and pasted into a README."""
@@ -122,6 +154,9 @@ class Report:
         if self.stages:
             columns = ["stage", "seconds", "peak MB", "plain script, seconds"]
             lines += ["", *_table(columns, [_stage(s) for s in self.stages])]
+        if self.detections:
+            columns = ["fault", "found by", "within a window", "median days", "9 in 10 within", "first alarm"]
+            lines += ["", *_table(columns, [_detection(d) for d in self.detections])]
         return "\n".join(lines)
 
     def to_json(self) -> dict[str, object]:
@@ -133,6 +168,7 @@ class Report:
             "machine": self.machine.to_json(),
             "figures": [figure.to_json() for figure in self.figures],
             "stages": [vars(stage) for stage in self.stages],
+            "detections": [vars(detection) for detection in self.detections],
         }
 
     def write(self, folder: Path) -> Path:
@@ -160,6 +196,12 @@ def _stage(stage: StageFigure) -> list[str]:
     peak = "" if stage.peak_mb is None else f"{stage.peak_mb:,.0f}"
     plain = "" if stage.plain_seconds is None else f"{stage.plain_seconds:.2f}"
     return [stage.stage, f"{stage.seconds:.2f}", peak, plain]
+
+
+def _detection(found: DetectionFigure) -> list[str]:
+    days = [found.days_for(share) for share in (0.5, 0.9)]
+    told = ["" if day is None else str(day) for day in days]
+    return [found.fault, found.rule, f"{found.share:.0%}", *told, found.first[0] if found.first else ""]
 
 
 def _number(value: float, unit: str) -> str:

@@ -12,6 +12,7 @@ from typing import Final
 
 import polars as pl
 
+from assets.automation import Automation, RetrainingPolicy
 from assets.contracts import UseCase
 from assets.policies import PromotionPolicy, TimeSplit, TrainerSpec
 from assets.stages.common import table_name
@@ -39,11 +40,26 @@ QUICK: Final = Subject(
         trainers=(TrainerSpec(family="logistic_regression", search_trials=0),),
         # A model of two weeks is not good, and nothing here depends on that.
         promotion=PromotionPolicy(minimum_rows=1, confidence=0.6, calibration_limit=1.0, slice_margin=10.0),
+        # A daemon must answer an alarm at once, and nothing else.
+        automation=Automation(
+            retraining=RetrainingPolicy(triggers=frozenset({"drift"}), cool_down=timedelta(0), per_week=99)
+        ),
     ),
     until=date(2013, 1, 31),
 )
 """A month, one family, no search: shows that the bench works, and measures nothing of interest."""
-SUBJECTS: Final = {subject.name: subject for subject in (DEFAULT, QUICK)}
+YEAR: Final = Subject(
+    name="year",
+    use_case=replace(
+        FLIGHT_DELAYS,
+        trainers=(TrainerSpec(family="logistic_regression", search_trials=0),),
+        # What is measured on it is what watches a model, whichever it is.
+        promotion=PromotionPolicy(minimum_rows=1, confidence=0.6, calibration_limit=1.0, slice_margin=10.0),
+    ),
+    until=date(2013, 12, 31),
+)
+"""All there is, one family, no search: what automation is measured on."""
+SUBJECTS: Final = {subject.name: subject for subject in (DEFAULT, QUICK, YEAR)}
 
 
 def work_done(use_case: UseCase, settings: Settings) -> dict[str, object]:

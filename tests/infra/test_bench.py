@@ -16,7 +16,7 @@ import pytest
 from infra.bench.bench import stage_figures
 from infra.bench.children import BenchError, Measured, Span, Told, watched
 from infra.bench.machine import Machine
-from infra.bench.report import BUDGETS, Figure, Report, StageFigure
+from infra.bench.report import BUDGETS, DetectionFigure, Figure, Report, StageFigure
 
 ROOT = Path(__file__).parents[2]
 MACHINE = Machine(cpu="a processor", cores=2, memory_gb=24.0, system="an OS", python="3.11.0", load=0.1)
@@ -67,6 +67,15 @@ def test_the_table_shows_each_figure_with_budget_and_verdict() -> None:
 def test_the_table_shows_each_stage_with_time_memory_and_the_plain_time() -> None:
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in REPORT.to_markdown().splitlines()]
     assert ["features", "12.35", "1,234", "11.00"] in rows
+
+
+def test_the_table_shows_how_soon_each_fault_is_found() -> None:
+    found = DetectionFigure(fault="a fault", rule="drift", tries=4, days=(7, 3, 5), first=("weather", "label"))
+    nothing = replace(found, rule="charts", days=(), first=())
+    shown = replace(REPORT, detections=(found, nothing)).to_markdown()
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in shown.splitlines()]
+    assert ["a fault", "drift", "75%", "5", "", "weather"] in rows
+    assert ["a fault", "charts", "0%", "", "", ""] in rows
 
 
 def test_all_lines_of_a_table_are_equally_long() -> None:

@@ -1,0 +1,38 @@
+"""Days put together anew from blocks of days that were quiet, and what can be said of rare alarms.
+
+Belongs here: drawing blocks, and the bound of a rate. Does not belong here: the rules that are tried on such days
+(`alarms.py`).
+
+Blocks, because one day is like the next: weather and congestion last for days. What a season does is lost with their
+order, and so are the neighbours of a block.
+"""
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import beta
+
+Days = npt.NDArray[np.int64]
+
+
+def shuffled(random: np.random.Generator, days: int, block: int) -> Days:
+    """Positions of `days` days in blocks of `block`, in an order of chance; no day is in it twice.
+
+    Blocks begin on another day each time, so that up to `block` - 1 days on either side are left out.
+    """
+    begin = int(random.integers(0, block))
+    blocks = np.arange(begin, days - block + 1, block)
+    return (random.permutation(blocks)[:, None] + np.arange(block)).ravel()
+
+
+def drawn(random: np.random.Generator, days: int, block: int, number: int) -> Days:
+    """Positions of `number` days in blocks of `block` out of `days`, drawn with replacement (moving blocks)."""
+    first = random.integers(0, days - block + 1, size=-(-number // block))
+    return (first[:, None] + np.arange(block)).ravel()[:number]
+
+
+def upper_bound(alarms: int, windows: int, confidence: float = 0.95) -> float:
+    """The largest rate that is still compatible with so few alarms in so many windows.
+
+    Source: Clopper and Pearson, "The use of confidence or fiducial limits", 1934, one-sided.
+    """
+    return 1.0 if alarms >= windows else float(beta.ppf(confidence, alarms + 1, windows - alarms))
