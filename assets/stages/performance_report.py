@@ -35,7 +35,6 @@ from assets.stages.common import (
     table_result,
 )
 from assets.stages.freshness import freshness
-from assets.stages.freshness import freshness
 from assets.stages.performance_reference import yardsticks
 from assets.stages.performance_rows import read_rows, versions_in
 from resources.clock import Clock
@@ -68,7 +67,6 @@ def build_performance_report(use_case: UseCase) -> dg.AssetsDefinition:
         backfill_policy=dg.BackfillPolicy.single_run(),
         freshness_policy=freshness(use_case, "performance_report"),
         code_version=code_version(f"{__name__}:watched", values=(use_case.task, policy)),
-        freshness_policy=freshness(use_case, "performance_report"),
         retry_policy=RETRY_IO,
         check_specs=[
             dg.AssetCheckSpec(
