@@ -22,8 +22,9 @@ from pipelines.replay.ticking import Happened, fire, firings, settle
 from pipelines.replay.world import World
 from pipelines.upkeep import champion_of
 
-TICKS: Final = (timedelta(hours=6), timedelta(hours=12), timedelta(hours=18))
-"""After the delivery: when every sensor ticks even if nothing happened, as what waits for quiet hours to end needs."""
+TICKS: Final = (timedelta(minutes=5), timedelta(hours=6), timedelta(hours=12), timedelta(hours=18))
+"""After the delivery: when every sensor ticks even if nothing happened. What was landing at that moment is there by the
+first, and what waits for quiet hours to end needs the others."""
 
 
 def come_up(world: World, echo: Echo) -> None:

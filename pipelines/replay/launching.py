@@ -3,14 +3,17 @@
 Belongs here: run keys, partitions, retries, and what becomes of a run. Does not belong here: who asks (`ticking.py`).
 """
 
+import io
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 
 import dagster as dg
+from dagster._core.events import RunFailureReason
 from dagster._core.storage.tags import (
     AUTO_RETRY_RUN_ID_TAG,
     MAX_RETRIES_TAG,
@@ -105,15 +108,18 @@ def _run(world: World, name: str, request: dg.RunRequest, by: str, tags: Mapping
     # No selection where nothing is left out: a run of all assets of a job must look like one.
     is_whole = not wanted and len(made) == len(job.asset_layer.selected_asset_keys)
     run_id, began, at = str(uuid.uuid4()), time.monotonic(), world.clock.now()
-    result = job.execute_in_process(
-        instance=world.instance,
-        run_id=run_id,
-        run_config={**QUIET, **(request.run_config or {})},
-        partition_key=request.partition_key,
-        asset_selection=None if is_whole else chosen,
-        tags=dict(tags),
-        raise_on_error=False,
-    )
+    with _unheard(job) as quiet:
+        result = job.execute_in_process(
+            instance=world.instance,
+            run_id=run_id,
+            run_config={**quiet, **(request.run_config or {})},
+            partition_key=request.partition_key,
+            asset_selection=None if is_whole else chosen,
+            tags=dict(tags),
+            raise_on_error=False,
+        )
+    if any(_was_interrupted(event) for event in result.all_events):
+        raise KeyboardInterrupt(f"{name} was interrupted")  # Dagster puts it on record, and would have us go on
     world.advance(at + RUN_TAKES)
     return Launched(
         job=name,
@@ -124,6 +130,21 @@ def _run(world: World, name: str, request: dg.RunRequest, by: str, tags: Mapping
         tags={k: v for k, v in tags.items() if not k.startswith((".dagster/", "dagster/")) or "partition" in k},
         why=None if result.success else _why(result),
     )
+
+
+def _was_interrupted(event: dg.DagsterEvent) -> bool:
+    is_failure = event.event_type is dg.DagsterEventType.RUN_FAILURE
+    return is_failure and event.job_failure_data.failure_reason is RunFailureReason.UNEXPECTED_TERMINATION
+
+
+@contextmanager
+def _unheard(job: dg.JobDefinition) -> Iterator[dict[str, Any]]:
+    """Keep a run from printing each of its events, also where a job has a form of configuration of its own."""
+    if job.config_mapping is None:
+        yield QUIET
+        return
+    with redirect_stderr(io.StringIO()):  # what failed is on record in the run
+        yield {}
 
 
 def _why(result: dg.ExecuteInProcessResult) -> str:

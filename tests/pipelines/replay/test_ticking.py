@@ -1,5 +1,8 @@
 """Sensors and schedules of a test's own: they are evaluated as Dagster's daemon evaluates them."""
 
+import os
+import signal
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
@@ -23,6 +26,18 @@ def work(context: dg.OpExecutionContext) -> None:
     fails = int(context.run.tags.get("fails", "0"))
     if int(context.run.tags.get("dagster/retry_number", "0")) < fails:
         raise RuntimeError("not this time")
+
+
+@dg.op
+def stop_here() -> None:
+    """Has itself interrupted, as by Ctrl-C."""
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(10)
+
+
+@dg.job
+def interrupted() -> None:
+    stop_here()
 
 
 @dg.job(tags={"of": "the job"})
@@ -50,6 +65,20 @@ def test_sensors_are_asked_until_none_wants_anything(make_world: MakeWorld) -> N
     settle(world, happened)
     assert [run["by"] for run in happened.runs] == ["asking_sensor"] * 3
     assert world.folder.cursor("asking_sensor") == "3"
+
+
+def test_a_job_with_a_configuration_of_its_own_form_runs_and_prints_nothing(
+    make_world: MakeWorld, capfd: pytest.CaptureFixture[str]
+) -> None:
+    mapping = dg.ConfigMapping(config_schema={"x": dg.Field(int, default_value=1)}, config_fn=lambda _: {})
+    mapped = dg.GraphDefinition(name="own_form", node_defs=[work]).to_job(config=mapping)
+    asking = dg.SensorDefinition(
+        name="asking_sensor", job=mapped, evaluation_fn=lambda _: dg.RunRequest(run_key="1"), default_status=RUNNING
+    )
+    world, happened = at_noon(make_world(sensors=[asking], jobs=[mapped])), Happened()
+    settle(world, happened)
+    assert [run["why"] for run in happened.runs] == [None]
+    assert capfd.readouterr().err == ""
 
 
 def test_a_run_key_is_run_once_even_if_what_the_sensor_wrote_down_is_lost(make_world: MakeWorld) -> None:
@@ -93,6 +122,19 @@ def test_a_tick_that_fails_is_put_on_record_and_others_go_on(make_world: MakeWor
     assert {(fault["by"], fault["why"]) for fault in happened.faults} == {
         ("a_sensor", "LookupError: the source is gone")
     }
+
+
+def test_an_interrupted_run_ends_the_replay_and_is_closed(make_world: MakeWorld) -> None:
+    asking = dg.SensorDefinition(
+        name="asking_sensor",
+        job=interrupted,
+        evaluation_fn=lambda _: dg.RunRequest(run_key="1"),
+        default_status=RUNNING,
+    )
+    world = at_noon(make_world(sensors=[asking], jobs=[interrupted]))
+    with pytest.raises(KeyboardInterrupt):
+        settle(world, Happened())
+    assert [run.status for run in world.instance.get_runs()] == [dg.DagsterRunStatus.FAILURE]
 
 
 def test_a_failed_run_is_tried_again_as_often_as_it_says(make_world: MakeWorld) -> None:
