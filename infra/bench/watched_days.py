@@ -35,11 +35,20 @@ from resources.registry import MlflowModelRegistry
 
 KM_PER_MILE: Final = 1.609344
 SWAPPED: Final = {"EWR": "LGA", "LGA": "EWR"}
+MISCODED: Final = {"JFK": "LGA"}
 SEED: Final = 20130901
 
 
-def _in_km_per_hour(rows: pl.DataFrame) -> pl.DataFrame:
+def _humidity_as_a_share(rows: pl.DataFrame) -> pl.DataFrame:
+    return rows.with_columns(pl.col("humid_pct") / 100)
+
+
+def _wind_in_km_per_hour(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.with_columns(pl.col("wind_speed_mph", "wind_gust_mph") * KM_PER_MILE)
+
+
+def _miscoded(rows: pl.DataFrame) -> pl.DataFrame:
+    return rows.with_columns(pl.col("origin").replace(MISCODED))
 
 
 def _swapped(rows: pl.DataFrame) -> pl.DataFrame:
@@ -52,9 +61,12 @@ def _half_as_late(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 FAULTS: Final[Mapping[str, Callable[[pl.DataFrame], pl.DataFrame]]] = {
-    "a sensor in another unit: wind in km/h": _in_km_per_hour,
-    "a swapped category: EWR coded LGA and back": _swapped,
+    "a shifted sensor: humidity as a share, not in percent": _humidity_as_a_share,
+    "a category lost in another: JFK coded as LGA": _miscoded,
     "a halved rate of the label": _half_as_late,
+    # Slight ones, to show where the rules end: they change a few percent of what the model sees, and no score.
+    "slight: wind in km/h, not mph": _wind_in_km_per_hour,
+    "slight: EWR and LGA, much alike, swapped": _swapped,
 }
 """What is planted in the feature rows of flights: the model is asked again, features made from labels are left."""
 
