@@ -121,7 +121,7 @@ def test_a_program_that_ends_while_starting_is_named_with_its_last_words(
 def test_status_says_that_nothing_runs(settings: Settings) -> None:
     port = with_endpoint(settings, "churn")
     shown = services.status(settings, ["churn", "weather"])
-    assert shown.count("stopped") == 4
+    assert shown.count("stopped") == 5
     assert f"No model is live: http://127.0.0.1:{port} does not answer for churn." in shown
     assert "No model of weather is live: its line has not run yet." in shown
 
@@ -166,7 +166,7 @@ def test_all_programs_come_up_are_reused_and_end(settings: Settings) -> None:
     finally:
         services.stop(settings, told.append)
     assert told[-1] == "Stopped: MLflow, Dagster daemon, Dagster"
-    assert services.status(settings, []).count("stopped") == 3
+    assert services.status(settings, []).count("stopped") == 4
     services.check_ports(settings)
 
 
