@@ -79,8 +79,7 @@ class Scene:
         try:
             yield
         finally:
-            for name in (DAEMON, process_name(self.use_case.name)):
-                processes.stop(name, home=home)
+            stop(self.use_case.name, home)
 
     def arrival(self) -> Span:
         """From the landing of a day to its scores; returns when it is watched as well."""
@@ -117,6 +116,12 @@ class Scene:
         if self.lake.version(table) is None:
             return set()
         return set(self.lake.scan(table).select(PARTITION_KEY).unique().collect()[PARTITION_KEY])
+
+
+def stop(use_case: str, home: Path) -> None:
+    """End the daemon of a home and the endpoint that it started, if they run."""
+    for name in (DAEMON, process_name(use_case)):
+        processes.stop(name, home=home)
 
 
 def _wait(what: str, holds: Callable[[], bool]) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from infra.bench.alive import stop
 from infra.bench.bench import ENDPOINT, Bench
 from infra.bench.children import Measured, measured
 from infra.bench.report import DetectionFigure
@@ -41,7 +42,10 @@ class AutomationBench:
     def _alive(self) -> None:
         env = self._made(QUICK)
         self.bench.echo("\nA daemon, a day that lands, and a drift alarm")
-        run = measured("infra.bench.alive", QUICK.name, env=env)
+        try:
+            run = measured("infra.bench.alive", QUICK.name, env=env)
+        finally:  # it does so itself, unless it was interrupted
+            stop(QUICK.use_case.name, Path(env["THROUGHLINE_HOME"]))
         for span in run.told.stages:
             self.bench.add(PARTS[span.name], TITLES[span.name], "s", [span.seconds])
 
