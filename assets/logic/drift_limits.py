@@ -19,7 +19,7 @@ How the limit of a group of columns comes about:
 - The limit is the upper prediction limit for one more window of a normal sample, with as many windows as fit into the
   reference side by side: windows that overlap are not worth more.
 
-Measured on simulated years (`tests/assets/logic/test_drift_limits.py`), independent or autocorrelated days, with and
+Measured on simulated years (`tests/assets/logic/test_drift.py`), independent or autocorrelated days, with and
 without seasons.
 """
 
