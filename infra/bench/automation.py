@@ -55,10 +55,11 @@ class AutomationBench:
         known = run.told.facts["partitions"]
         for purpose in SENSORS:
             name = f"{subject.use_case.name}_{purpose}_sensor"
+            tick = run.told.facts["ticks"][name]
             title = f"a tick of {name.removeprefix(f'{subject.use_case.name}_')}, {known} partitions known"
-            self.bench.add(
-                f"{purpose}_tick_ms", title, "ms", [1000 * s for s in run.told.facts["ticks"][name]["seconds"]]
-            )
+            self.bench.add(f"{purpose}_tick_ms", title, "ms", [1000 * s for s in tick["seconds"]])
+            cpu = [1000 * s for s in tick["cpu_seconds"]]
+            self.bench.add(f"{purpose}_tick_cpu_ms", "the same, processor time", "ms", cpu)
         self._reports(run)
 
     def _reports(self, run: Measured) -> None:
