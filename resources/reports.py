@@ -15,9 +15,12 @@ class Reports(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster's g
 
     Attributes:
         root: A local folder or an `s3://` prefix.
+        has_monitor_pages: Whether monitors draw their pages. What they find is kept in the lake in any case; a replay
+            leaves the pages of its days out, as drawing takes ten times as long as judging.
     """
 
     root: str
+    has_monitor_pages: bool = True
 
     def write(self, use_case: str, asset: str, name: str, files: Mapping[str, bytes]) -> dict[str, str]:
         """Keep `files` (by ending, such as `html`) as `<name>.<ending>` and `latest.<ending>`; returns their URIs."""

@@ -96,7 +96,9 @@ def build_drift_report(use_case: UseCase) -> dg.AssetsDefinition:
         judged = judge_partitions(use_case, keys, lake, registry)
         version = write_tables(use_case, judged, lake, commit_of(context, key))
         newest = judged[-1]
-        uris = publish(use_case, judged, lake, registry, reports, evidently_workspace)
+        uris = {}
+        if reports.has_monitor_pages:
+            uris = publish(use_case, judged, lake, registry, reports, evidently_workspace)
         context.log.info(_told(newest))
         yield table_result(
             key,

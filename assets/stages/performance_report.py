@@ -87,7 +87,8 @@ def build_performance_report(use_case: UseCase) -> dg.AssetsDefinition:
             numbers = {name: float(row[name]) for name in PLOTTED if row[name] is not None}
             context.add_asset_metadata(numbers, partition_key=row[PARTITION_KEY])
         page = newest_page(use_case, found, now)
-        shown = publish(use_case, page, reports, registry, context.run.run_id)
+        drawn = reports.has_monitor_pages
+        shown = publish(use_case, page, reports, registry, context.run.run_id) if drawn else {}
         context.log.info(f"{keys[-1]}: {headline(page)}")
         yield table_result(
             key,

@@ -22,7 +22,7 @@ from pipelines.replay.ticking import Happened, fire, firings, settle
 from pipelines.replay.world import World
 from pipelines.upkeep import champion_of
 
-TICKS: Final = (timedelta(minutes=5), timedelta(hours=6), timedelta(hours=12), timedelta(hours=18))
+TICKS: Final = (timedelta(minutes=5), timedelta(hours=9), timedelta(hours=18))
 """After the delivery: when every sensor ticks even if nothing happened. What was landing at that moment is there by the
 first, and what waits for quiet hours to end needs the others."""
 
@@ -63,7 +63,6 @@ def happen(world: World, day: date) -> dict[str, Any]:
     _timed(happened, "monthly model", lambda: prepare_monthly(world, day))
     world.advance(delivered_at(partitions, day))
     landed = world.outside.deliver(day)
-    settle(world, happened)
     _through(world, delivered_at(partitions, day), delivered_at(partitions, day + ONE_DAY), happened)
     record = {
         "day": str(day),

@@ -23,6 +23,7 @@ from resources.environments import resources_for
 from resources.lake import Lake
 from resources.notifier import Notifier
 from resources.registry import MlflowModelRegistry
+from resources.reports import Reports
 from resources.settings import Settings
 
 if TYPE_CHECKING:
@@ -91,7 +92,9 @@ class World:
 
 
 def over_own_state(defs: dg.Definitions, settings: Settings, folder: ReplayFolder) -> dg.Definitions:
-    """The same definitions over the state of a replay; nobody is told of what happens in it but its own log.
+    """The same definitions over the state of a replay.
+
+    Nobody is told of what happens in it but its own log, and the monitors draw no pages.
 
     Args:
         defs: Of a use case.
@@ -101,6 +104,7 @@ def over_own_state(defs: dg.Definitions, settings: Settings, folder: ReplayFolde
     own = {
         **resources_for(settings),
         "clock": Clock(file=str(folder.root / "clock")),
+        "reports": Reports(root=str(settings.reports_home), has_monitor_pages=False),
         "notifier": Notifier(root=str(settings.notices_home), dagster_url=settings.dagster_url),
     }
     return with_resources(defs, own)

@@ -68,6 +68,12 @@ def test_no_server_is_started(replayed: Replayed) -> None:
     assert not (replayed.world.folder.root / "serving").exists()
 
 
+def test_monitors_judge_and_draw_nothing(replayed: Replayed) -> None:
+    judged = replayed.world.lake.partitions(f"{LANDED_TOY.name}/drift_windows")
+    assert {str(day) for day in DAYS} <= judged
+    assert not list((replayed.world.folder.root / "reports" / LANDED_TOY.name).glob("drift_report/*"))
+
+
 def test_where_nothing_was_promoted_the_live_model_equals_the_one_never_retrained(replayed: Replayed) -> None:
     whole = replayed.report.whole
     assert whole is not None
