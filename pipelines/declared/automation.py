@@ -14,8 +14,9 @@ from assets.partitions import Partitions, Period
 from pipelines.declared.reading import Mistake
 from pipelines.declared.schema import UseCaseDeclaration
 
-WINDOW: Final[Mapping[Period, int]] = {"day": 30, "week": 28, "month": 91}
-"""Days of a window: a month of days, four weeks, three months (91 days hold three whole ones or nearly so)."""
+DRIFT_WINDOW: Final[Mapping[Period, int]] = {"day": 14, "week": 28, "month": 91}
+"""Days of a window: two weeks of days, four weeks, three months (91 days hold three whole ones or nearly so)."""
+PERFORMANCE_WINDOW: Final[Mapping[Period, int]] = {"day": 30, "week": 28, "month": 91}
 FEWEST_NEW_DAYS: Final[Mapping[Period, int]] = {"day": 28, "week": 28, "month": 91}
 MOST_NEW_DAYS: Final = 91
 """A test as long as a year still leaves a model of last quarter worth replacing."""
@@ -32,7 +33,7 @@ def automation_of(declared: UseCaseDeclaration, partitions: Partitions, groups: 
         groups: Groups of its features.
     """
     said, every = declared.automation, partitions.every
-    window = said.drift.window or WINDOW[every] * ONE_DAY
+    window = said.drift.window or DRIFT_WINDOW[every] * ONE_DAY
     reported_only = said.drift.reported_only
     if reported_only is None:
         reported_only = (CALENDAR,) if CALENDAR in groups else ()
@@ -41,7 +42,7 @@ def automation_of(declared: UseCaseDeclaration, partitions: Partitions, groups: 
         hour=said.hour,
         drift=DriftPolicy(window=window, false_alarms=said.drift.false_alarms, reported_only=reported_only),
         performance=PerformancePolicy(
-            window=said.performance.window or WINDOW[every] * ONE_DAY + under_way(declared),
+            window=said.performance.window or PERFORMANCE_WINDOW[every] * ONE_DAY + under_way(declared),
             run_length=said.performance.run_length,
         ),
         retraining=RetrainingPolicy(

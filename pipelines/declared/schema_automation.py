@@ -46,7 +46,7 @@ class Drift(Declared):
     """When features, predictions or outcomes count as drifted."""
 
     window: Days | None = None
-    """Trailing days that are compared with what the champion learnt from; by default 30d, by week 28d, by month 91d."""
+    """Trailing days that are compared with what the champion learnt from; by default 14d, by week 28d, by month 91d."""
     false_alarms: float = Field(default=1 / 200, gt=0, lt=0.5)
     """Chance that a quiet window raises an alarm, over all groups of features together."""
     reported_only: tuple[str, ...] | None = None

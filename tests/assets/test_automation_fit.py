@@ -36,7 +36,7 @@ def test_a_contradiction_is_refused_by_field(automation: Automation, says: str) 
 
 def test_a_window_shorter_than_a_partition_is_refused() -> None:
     with pytest.raises(
-        DeclarationError, match=r"field automation\.drift\.window: is 30 days, and a month has up to 31"
+        DeclarationError, match=r"field automation\.drift\.window: is 14 days, and a month has up to 31"
     ):
         replace(TOY, partitions=MONTHS)
 

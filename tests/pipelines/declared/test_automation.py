@@ -89,10 +89,14 @@ def test_what_does_not_depend_on_partitions_has_the_default_of_python(declare: D
         assert getattr(made.retraining, name) == getattr(usual.retraining, name)
 
 
-@pytest.mark.parametrize(("period", "days", "stale"), [("day", 30, 2), ("week", 28, 8), ("month", 91, 32)])
-def test_windows_and_evidence_suit_the_partitions(declare: Declare, period: str, days: int, stale: int) -> None:
+@pytest.mark.parametrize(
+    ("period", "drift", "performance", "stale"), [("day", 14, 30, 2), ("week", 28, 28, 8), ("month", 91, 91, 32)]
+)
+def test_windows_and_evidence_suit_the_partitions(
+    declare: Declare, period: str, drift: int, performance: int, stale: int
+) -> None:
     made = automation(declare, text=every(period))
-    assert (made.drift.window.days, made.performance.window.days) == (days, days)
+    assert (made.drift.window.days, made.performance.window.days) == (drift, performance)
     assert made.retraining.stale_after.days == stale
 
 
@@ -106,7 +110,7 @@ def test_new_days_are_those_of_the_test_within_bounds(declare: Declare, period: 
 
 def test_outcomes_that_are_long_under_way_lengthen_the_window_of_performance(declare: Declare) -> None:
     made = automation(declare, text=LOADS.replace("known_after: 1h", "known_after: 45d"))
-    assert (made.drift.window.days, made.performance.window.days) == (30, 75)
+    assert (made.drift.window.days, made.performance.window.days) == (14, 75)
 
 
 def test_quiet_hours_are_those_where_the_days_are_cut(declare: Declare) -> None:

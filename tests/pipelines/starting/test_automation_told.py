@@ -11,7 +11,7 @@ from tests.support.toy_use_case import TOY
 def test_defaults_are_told() -> None:
     assert [*told(TOY)] == [
         "watched                  daily at 6:00 UTC",
-        "  drift                    over 30d, 0.50% false alarms",
+        "  drift                    over 14d, 0.50% false alarms",
         "  performance              over 30d, a false alarm in 370d",
         "retrained                for 28 new days with outcomes, changed code, drift, performance, an age of 90d",
         "  at most 2 in a week, 3d apart",
