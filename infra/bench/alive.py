@@ -12,7 +12,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
+import dagster as dg
 import polars as pl
+from dagster._core.scheduler.instigation import TickStatus
 
 from assets.contracts import PARTITION_KEY
 from assets.stages.champion import LEDGER
@@ -21,6 +23,7 @@ from assets.stages.drift_tables import WINDOWS
 from infra.bench.children import ROOT, BenchError, Span, spent, tell
 from infra.bench.subject import SUBJECTS, Subject
 from pipelines.flight_delays.feed import publish
+from pipelines.jobs import sensor_name
 from pipelines.services import prepare_environment
 from pipelines.upkeep import MONITORS
 from resources import processes
@@ -75,8 +78,10 @@ class Scene:
         workspace = home / "bench-workspace.yaml"
         workspace.write_text(WORKSPACE.format(root=ROOT), encoding="utf-8")
         command = (sys.executable, "-m", "dagster._daemon", "run", "--workspace", str(workspace))
+        began = time.time()
         processes.start_detached(command, name=DAEMON, home=home)
         try:
+            _wait("the daemon's first look at the landing zone", lambda: self._has_looked(began))
             yield
         finally:
             stop(self.use_case.name, home)
@@ -107,6 +112,14 @@ class Scene:
     def decisions(self) -> list[str]:
         """What was decided about models, in order."""
         return [str(decision) for decision in self._ledger()["decision"]]
+
+    def _has_looked(self, after: float) -> bool:
+        """Whether the new-data sensor has ticked, and so the code location is loaded."""
+        name = sensor_name(self.use_case.name, "new_data")
+        with dg.DagsterInstance.get() as instance:
+            states = [s for s in instance.all_instigator_state() if s.instigator_name == name]
+            ticks = [t for s in states for t in instance.get_ticks(s.instigator_origin_id, s.selector_id, limit=1)]
+        return any(t.timestamp > after and t.status is not TickStatus.STARTED for t in ticks)
 
     def _ledger(self) -> pl.DataFrame:
         return self.lake.scan(table_name(self.use_case, LEDGER)).collect().sort("decided_at")
