@@ -36,9 +36,11 @@ from assets.stages.predictions import score_rows
 from assets.stages.raw import take_in
 from assets.stages.training_set import make_manifest
 from infra.bench.children import Span, spent, tell
+from infra.bench.plain_monitors import Monitors
 from infra.bench.subject import SUBJECTS, work_done
 from pipelines.services import prepare_environment
 from resources.environments import resources_for
+from resources.evidently_workspace import EvidentlyWorkspace
 from resources.lake import Commit, Lake
 from resources.landing import LandingZone
 from resources.mlflow_versions import ModelVersion
@@ -66,6 +68,16 @@ class Script:
         self.registry = cast(MlflowModelRegistry, made["registry"])
         self.reports = cast(Reports, made["reports"])
         self.server = cast(Endpoint, made["endpoint_server"])
+        self.monitors = Monitors(
+            use_case=self.use_case,
+            lake=self.lake,
+            registry=self.registry,
+            reports=self.reports,
+            workspace=cast(EvidentlyWorkspace, made["evidently_workspace"]),
+            commit=COMMIT,
+            stage=self._stage,
+            run=RUN,
+        )
 
     def run(self) -> None:
         """Everything that a first run of the line does."""
@@ -109,11 +121,12 @@ class Script:
             verdict = self._judged(manifest, versions)
         with self._stage("champion"):
             winner = self._promoted(verdict)
+        self.monitors.refer(winner)
         with self._stage("endpoint"):
             self._serve(winner, manifest)
 
     def score(self) -> None:
-        """Batch scores of the last days."""
+        """Batch scores of the last days, watched."""
         with self._stage("predictions"):
             known = sorted(self.lake.partitions(self._name("features")))
             first = self.use_case.partitions.before(known[-1], self.use_case.split.test // timedelta(days=1) - 1)
@@ -123,6 +136,7 @@ class Script:
                 raise RuntimeError("nothing was promoted")
             rows = self.lake.scan(self._name("features"), partitions=due).collect()
             self._write("predictions", score_rows(self.use_case, rows, winner, self.registry), due)
+        self.monitors.watch(due)
 
     def _clean(self, table: SourceTable, keys: list[str] | None) -> None:
         raw = self.lake.scan(self._name(f"raw_{table.name}"), partitions=keys).collect()
