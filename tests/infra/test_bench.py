@@ -166,8 +166,9 @@ def test_a_bench_measures_every_stage_of_the_line_and_of_the_plain_script(
 ) -> None:
     stages = {stage["stage"]: stage for stage in quick[0]["stages"]}
     tables = [f"{kind}_{name}" for kind in ("raw", "cleaned") for name in ("airports", "planes", "weather", "flights")]
-    training = ["training_set", "logistic_regression", "evaluation_report", "champion", "endpoint"]
-    expected = {*tables, "features", "exploration_report", *training, "predictions"}
+    training = ["training_set", "logistic_regression", "evaluation_report", "champion", "drift_reference", "endpoint"]
+    monitors = ["drift_report", "performance_report"]
+    expected = {*tables, "features", "exploration_report", *training, "predictions", *monitors}
     assert {name for name in stages if not name.startswith("outside")} == expected
     assert all(stage["seconds"] > 0 and stage["plain_seconds"] > 0 for stage in stages.values())
 
