@@ -10,8 +10,8 @@ replay: UNTIL ?= 2013-12-31
 UNTIL ?= 2013-08-31
 # One or several; all in workspace.yaml if empty.
 USE_CASE ?=
-# By file, so that what a file sets up is set up once.
-PYTEST_ARGS ?= -n 2 --dist loadfile
+# By file, so that what a file sets up is set up once; in the order that tests/conftest.py gives.
+PYTEST_ARGS ?= -n 2 --dist loadfile --no-loadscope-reorder
 BENCH_ARGS ?=
 bin := .venv/bin
 ready := .venv/.ready

@@ -36,6 +36,14 @@ NOBODY = {
     "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
     "AWS_EC2_METADATA_DISABLED": "true",
 }
+LONG = (
+    "tests/test_automation.py",
+    "tests/test_bring_your_own_table.py",
+    "tests/test_end_to_end.py",
+    "tests/infra/test_bench.py",
+    "tests/pipelines/test_line.py",
+    "tests/pipelines/test_services.py",
+)
 THEIRS = ("THROUGHLINE_", "DAGSTER_HOME", "MLFLOW_TRACKING_URI", "AWS_ENDPOINT_URL", "AWS_PROFILE", "AWS_SESSION_TOKEN")
 
 
@@ -44,6 +52,11 @@ def pytest_configure() -> None:
     for name in [n for n in os.environ if n.startswith(THEIRS)]:
         del os.environ[name]
     os.environ.update(QUIET | NOBODY)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that take minutes come first, so that no worker is left alone with one at the end."""
+    items.sort(key=lambda item: not any(str(item.path).endswith(name) for name in LONG))
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from assets.automation import DriftPolicy
-from assets.logic.drift_histograms import Counts, DayCounts, DayWindows, Floats, jensen_shannon, noise
+from assets.logic.drift_bins import Bins, Counts, Floats
+from assets.logic.drift_histograms import DayCounts, DayWindows, jensen_shannon, noise
 from assets.logic.drift_limits import FULL_ENOUGH, statistic, stretched
 from assets.logic.drift_reference import DriftReference, ReferenceColumn, ReferenceGroup
 
@@ -32,7 +33,7 @@ class WindowCounts:
 
 @dataclass(frozen=True, kw_only=True)
 class JudgedColumn:
-    """One column in one window; the distance is None where there is nothing to compare."""
+    """One column, or two together, in one window; the distance is None where there is nothing to compare."""
 
     name: str
     group: str
@@ -48,7 +49,7 @@ class JudgedGroup:
 
     Attributes:
         score: Statistic over its limit, so that 1 or more is an alarm; None if it was not judged, and `note` says why.
-        worst: The column that the statistic is of.
+        worst: The column, or the two, that the statistic is of.
     """
 
     name: str
@@ -149,14 +150,16 @@ def findings_of(column: ReferenceColumn, counted: DayCounts, counts: Floats, win
         counts: Histograms of the windows, shape (windows, bins).
         windows: Where they lie.
     """
+    if not isinstance(column.bins, Bins):  # what is odd about one of two columns is said of it alone
+        return [None] * len(windows.begin)
     return [
-        _finding(column, counted, counts[i], slice(first, last))
+        _finding(column.bins, np.asarray(column.counts), counted, counts[i], slice(first, last))
         for i, (first, last) in enumerate(zip(windows.begin, windows.end, strict=True))
     ]
 
 
-def _finding(column: ReferenceColumn, counted: DayCounts, counts: Floats, days: slice) -> str | None:
-    name, bins = column.name, column.bins
+def _finding(bins: Bins, reference: Floats, counted: DayCounts, counts: Floats, days: slice) -> str | None:
+    name = bins.column
     if not counted.rows[days].sum():
         return "empty"
     if name in counted.missing:
@@ -169,15 +172,15 @@ def _finding(column: ReferenceColumn, counted: DayCounts, counts: Floats, days: 
         return f"{infinite} infinite values"
     if not filled.sum():
         return "all null"
-    return "constant" if _is_constant(column, counted, filled, days) else None
+    return "constant" if _is_constant(bins, reference, counted, filled, days) else None
 
 
-def _is_constant(column: ReferenceColumn, counted: DayCounts, filled: Floats, days: slice) -> bool:
+def _is_constant(bins: Bins, reference: Floats, counted: DayCounts, filled: Floats, days: slice) -> bool:
     """One value in the window, where the reference had more."""
-    before = np.asarray(column.counts[:-1] if column.bins.counts_nulls else column.counts)
-    if column.bins.kind == "mean" or np.count_nonzero(before) < 2 or np.count_nonzero(filled) > 1:
+    before = reference[:-1] if bins.counts_nulls else reference
+    if bins.kind == "mean" or np.count_nonzero(before) < 2 or np.count_nonzero(filled) > 1:
         return False
-    if column.bins.kind == "categorical":
+    if bins.kind == "categorical":
         return bool(filled[-1] == 0)  # of the bin for all others it is not known
-    extremes = counted.extremes[column.name][days]
+    extremes = counted.extremes[bins.column][days]
     return bool(np.nanmin(extremes[:, 0]) == np.nanmax(extremes[:, 1]))

@@ -29,7 +29,8 @@ from typing import Final
 
 import numpy as np
 
-from assets.logic.drift_histograms import Counts, Floats, jensen_shannon, noise, window_sums
+from assets.logic.drift_bins import Counts, Floats
+from assets.logic.drift_histograms import jensen_shannon, noise, window_sums
 
 FEWEST_WINDOWS: Final = 4.0
 """Windows that must fit side by side into a reference for it to say anything about spread."""

@@ -11,7 +11,8 @@ from typing import Final
 import numpy as np
 
 from assets.automation import DriftPolicy
-from assets.logic.drift_histograms import Bins, DayCounts, Floats
+from assets.logic.drift_bins import AnyBins, Bins, Floats
+from assets.logic.drift_histograms import DayCounts
 from assets.logic.drift_limits import (
     FEWEST_STARTS,
     FEWEST_WINDOWS,
@@ -32,10 +33,10 @@ labels and predictions move with the season, and beside them its limit would be 
 
 @dataclass(frozen=True, kw_only=True)
 class ReferenceColumn:
-    """One column of a reference.
+    """One column of a reference, or two together.
 
     Attributes:
-        usage: Share of the model's use, 0 to 1; 1 for predictions and labels.
+        usage: Share of the model's use, 0 to 1; 1 for predictions and labels. Of two columns, that of the more used.
         weight: In its group.
         counts: Histogram over the bins.
         window_rows: Rows of a quiet window that the bins count, the median.
@@ -43,7 +44,7 @@ class ReferenceColumn:
         limit: The distance from which this column alone raises an alarm; None if it cannot.
     """
 
-    bins: Bins
+    bins: AnyBins
     group: str
     usage: float
     weight: float
@@ -56,6 +57,11 @@ class ReferenceColumn:
     def name(self) -> str:
         """The column it is about."""
         return self.bins.column
+
+    @property
+    def is_pair(self) -> bool:
+        """Whether it is two columns together."""
+        return not isinstance(self.bins, Bins)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +97,7 @@ class DriftReference:
 
 def make_reference(
     counted: Mapping[str, DayCounts],
-    bins: Mapping[str, Sequence[Bins]],
+    bins: Mapping[str, Sequence[AnyBins]],
     usage: Mapping[str, float],
     policy: DriftPolicy,
 ) -> DriftReference:
@@ -117,18 +123,35 @@ def make_reference(
 
 
 def _group(
-    name: str, counted: DayCounts, bins: Sequence[Bins], usage: Mapping[str, float], days: int, chance: float
+    name: str, counted: DayCounts, bins: Sequence[AnyBins], usage: Mapping[str, float], days: int, chance: float
 ) -> tuple[ReferenceGroup, list[ReferenceColumn]]:
-    used = np.array([usage.get(b.column, 1.0) for b in bins])
-    weight, windows = weights(used), np.count_nonzero(counted.rows) / days
+    used, weight = _used(bins, usage)
+    windows = np.count_nonzero(counted.rows) / days
     first = quiet_windows(counted.rows, days)
     limit, note = None, _why_not(windows, len(first), weight, days)
     if note is None:
-        apart = [quiet_distances(counted.counts[b.column], first, days, is_mean=b.kind == "mean") for b in bins]
+        apart = [quiet_distances(counted.counts[b.column], first, days, is_mean=_is_mean(b)) for b in bins]
         distances = np.stack(apart, axis=1)
         limit = limit_of(distances, weight, first, days=days, windows=windows, chance=chance)
     columns = [_column(b, name, i, counted, used, weight, limit, windows) for i, b in enumerate(bins)]
     return ReferenceGroup(name=name, windows=windows, limit=limit.limit if limit else None, note=note), columns
+
+
+def _used(bins: Sequence[AnyBins], usage: Mapping[str, float]) -> tuple[Floats, Floats]:
+    """Share of use and weight of columns and pairs, shape (bins,): two together count like the one that is used more.
+
+    Either of them may be the one that is wrong.
+    """
+    alone = {b.column: usage.get(b.column, 1.0) for b in bins if isinstance(b, Bins)}
+    weight = dict(zip(alone, weights(np.array(list(alone.values()))).tolist(), strict=True))
+    return (
+        np.array([max(alone[name] for name in b.columns) for b in bins]),
+        np.array([max(weight[name] for name in b.columns) for b in bins]),
+    )
+
+
+def _is_mean(bins: AnyBins) -> bool:
+    return isinstance(bins, Bins) and bins.kind == "mean"
 
 
 def _why_not(windows: float, starts: int, weight: Floats, days: int) -> str | None:
@@ -143,7 +166,7 @@ def _why_not(windows: float, starts: int, weight: Floats, days: int) -> str | No
 
 
 def _column(
-    bins: Bins,
+    bins: AnyBins,
     group: str,
     position: int,
     counted: DayCounts,

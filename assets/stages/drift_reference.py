@@ -201,7 +201,7 @@ def calibrated(
     bins, counted = {}, {}
     for group in groups:
         there = rows_of_group(use_case, rows, group)
-        bins[group] = bins_of(there, [c for c in columns if c.group == group])
+        bins[group] = bins_of(there, [c for c in columns if c.group == group], usage)
         counted[group] = day_counts(there, there[DAY], bins[group])
     return make_reference(counted, bins, usage, use_case.automation.drift)
 
@@ -220,7 +220,7 @@ def _as_table(reference: DriftReference) -> str:
 
     cells = []
     for group in reference.groups:
-        columns = [c for c in reference.columns if c.group == group.name]
+        columns = [c for c in reference.columns if c.group == group.name and not c.is_pair]
         most = max(columns, key=lambda c: c.usage)
         limit = group.note or shown(group.limit, lambda n: f"{n:.1f} times a typical distance")
         cells.append([group.name, str(len(columns)), f"{sum(c.usage for c in columns):.0%}", most.name, limit])

@@ -11,7 +11,8 @@ from typing import Final
 import polars as pl
 
 from assets.contracts import LABEL_KNOWN_AT, PARTITION_KEY, PREDICTION_TIME, FeatureKind, Task, UseCase
-from assets.logic.drift_histograms import Bins, Kind, fit_bins
+from assets.logic.drift_bins import AnyBins, Kind, fit_bins
+from assets.logic.drift_pairs import pairs_of
 from assets.logic.drift_reference import LABEL, PREDICTION, RESIDUAL
 from assets.policies import OTHER
 from assets.stages.common import day_of
@@ -98,9 +99,19 @@ def rows_of_group(use_case: UseCase, rows: pl.DataFrame, group: str) -> pl.DataF
     return rows.filter(pl.col(needed[group]).is_not_null()) if group in needed else rows
 
 
-def bins_of(rows: pl.DataFrame, columns: Sequence[MonitoredColumn]) -> list[Bins]:
-    """Bins of the columns of one group. Of predictions and labels nulls are not counted: they are not there yet."""
-    return [fit_bins(rows[c.name], c.kind, counts_nulls=c.group not in (PREDICTION, *LATE)) for c in columns]
+def bins_of(rows: pl.DataFrame, columns: Sequence[MonitoredColumn], usage: Mapping[str, float]) -> list[AnyBins]:
+    """Bins of the columns of one group, and of the pairs of features in it that depend on each other.
+
+    Of predictions and labels nulls are not counted: they are not there yet.
+
+    Args:
+        rows: Of the reference that count for the group, shape (n, columns).
+        columns: Of the group.
+        usage: Share of the model's use by feature.
+    """
+    is_feature = columns[0].group not in (PREDICTION, *LATE)
+    alone = [fit_bins(rows[c.name], c.kind, counts_nulls=is_feature) for c in columns]
+    return [*alone, *(pairs_of(rows, alone, usage) if is_feature else [])]
 
 
 def scores_of(use_case: UseCase, rows: pl.DataFrame, predictions: pl.DataFrame) -> pl.DataFrame:

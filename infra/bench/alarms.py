@@ -14,12 +14,14 @@ from assets.automation import DriftPolicy
 from assets.logic.chart_limits import calibrated
 from assets.logic.control_chart import ControlCharts
 from assets.logic.drift import Judgement, WindowCounts, judge
-from assets.logic.drift_histograms import Bins, Counts, DayCounts, Floats, window_sums
+from assets.logic.drift_bins import AnyBins, Counts, Floats
+from assets.logic.drift_histograms import DayCounts, window_sums
 from assets.logic.drift_reference import DriftReference, make_reference
 from infra.bench.resampled import Days, drawn, shuffled
 
-BLOCKS: Final = 3
-"""Blocks that a window is put together from."""
+WEEK: Final = 7
+"""Days of the blocks that windows are put together from; weekdays must follow each other as they do, or no window of
+blocks looks like one of the reference."""
 CHART_BLOCK: Final = 5
 """Days; charts look for runs of bad days, and 31 days give few longer blocks."""
 
@@ -35,7 +37,7 @@ class DriftDays:
     """
 
     counted: Mapping[str, DayCounts]
-    bins: Mapping[str, Sequence[Bins]]
+    bins: Mapping[str, Sequence[AnyBins]]
     usage: Mapping[str, float]
 
     def __len__(self) -> int:
@@ -85,9 +87,8 @@ class Found:
 def quiet_drift_alarms(days: DriftDays, policy: DriftPolicy, random: np.random.Generator, worlds: int) -> int:
     """How many of `worlds` quiet windows raise an alarm against a reference of other days of the same kind."""
     window, alarms = policy.window.days, 0
-    block = max(window // BLOCKS, 1)
     for _ in range(worlds):
-        order = shuffled(random, len(days), block)
+        order = shuffled(random, len(days), WEEK)
         reference = days.at(order[:-window]).reference(policy)
         now = days.at(order[-window:])
         verdict = now.windows(reference, policy, np.array([0]), np.array([window]))[0]
@@ -103,12 +104,12 @@ def drift_delays(
     The reference is that of all days, as the line keeps it with its champion.
     """
     window = policy.window.days
-    block, reference = max(window // BLOCKS, 1), days.reference(policy)
+    reference = days.reference(policy)
     end = np.arange(window, 2 * window + 1)
     tries, found, names = 0, [], []
     for _ in range(worlds):
-        before, after = (drawn(random, len(days), block, window) for _ in range(2))
-        both = _joined(days.at(before), shifted.at(after))
+        order = drawn(random, len(days), WEEK, 2 * window, step=WEEK)
+        both = _joined(days.at(order[:window]), shifted.at(order[window:]))
         verdicts = both.windows(reference, policy, end - window, end)
         loud = [[g.name for g in v.groups if g.is_drifted] for v in verdicts]
         if loud[0]:

@@ -24,9 +24,13 @@ def shuffled(random: np.random.Generator, days: int, block: int) -> Days:
     return (random.permutation(blocks)[:, None] + np.arange(block)).ravel()
 
 
-def drawn(random: np.random.Generator, days: int, block: int, number: int) -> Days:
-    """Positions of `number` days in blocks of `block` out of `days`, drawn with replacement (moving blocks)."""
-    first = random.integers(0, days - block + 1, size=-(-number // block))
+def drawn(random: np.random.Generator, days: int, block: int, number: int, *, step: int = 1) -> Days:
+    """Positions of `number` days in blocks of `block` out of `days`, drawn with replacement (moving blocks).
+
+    Blocks begin a multiple of `step` days apart: with a step of a week all of them on the same weekday.
+    """
+    begin = int(random.integers(0, step))
+    first = begin + step * random.integers(0, (days - block - begin) // step + 1, size=-(-number // block))
     return (first[:, None] + np.arange(block)).ravel()[:number]
 
 

@@ -16,7 +16,8 @@ import numpy.typing as npt
 import polars as pl
 
 from assets.contracts import PARTITION_KEY, UseCase
-from assets.logic.drift_histograms import DayCounts, Floats, day_counts
+from assets.logic.drift_bins import Floats
+from assets.logic.drift_histograms import DayCounts, day_counts
 from assets.logic.in_control import InControl, in_control
 from assets.logic.performance_days import NEVER, day_statistics
 from assets.logic.splits import TrainingManifest
@@ -34,7 +35,8 @@ from resources.lake import Lake
 from resources.registry import MlflowModelRegistry
 
 KM_PER_MILE: Final = 1.609344
-SWAPPED: Final = {"EWR": "LGA", "LGA": "EWR"}
+AIRPORTS: Final = {"EWR": "LGA", "LGA": "EWR"}
+AIRLINES: Final = {"UA": "DL", "DL": "UA"}
 MISCODED: Final = {"JFK": "LGA"}
 SEED: Final = 20130901
 
@@ -51,8 +53,12 @@ def _miscoded(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.with_columns(pl.col("origin").replace(MISCODED))
 
 
-def _swapped(rows: pl.DataFrame) -> pl.DataFrame:
-    return rows.with_columns(pl.col("origin").replace(SWAPPED))
+def _airports_swapped(rows: pl.DataFrame) -> pl.DataFrame:
+    return rows.with_columns(pl.col("origin").replace(AIRPORTS))
+
+
+def _airlines_swapped(rows: pl.DataFrame) -> pl.DataFrame:
+    return rows.with_columns(pl.col("carrier").replace(AIRLINES))
 
 
 def _half_as_late(rows: pl.DataFrame) -> pl.DataFrame:
@@ -63,10 +69,11 @@ def _half_as_late(rows: pl.DataFrame) -> pl.DataFrame:
 FAULTS: Final[Mapping[str, Callable[[pl.DataFrame], pl.DataFrame]]] = {
     "a shifted sensor: humidity as a share, not in percent": _humidity_as_a_share,
     "a category lost in another: JFK coded as LGA": _miscoded,
+    "two categories swapped: EWR and LGA, much alike": _airports_swapped,
+    "two categories swapped: United and Delta": _airlines_swapped,
     "a halved rate of the label": _half_as_late,
-    # Slight ones, to show where the rules end: they change a few percent of what the model sees, and no score.
+    # To show where the rules end: it stays within what seasons did to the wind, and moves no score.
     "slight: wind in km/h, not mph": _wind_in_km_per_hour,
-    "slight: EWR and LGA, much alike, swapped": _swapped,
 }
 """What is planted in the feature rows of flights: the model is asked again, features made from labels are left."""
 
@@ -126,7 +133,7 @@ class WatchedDays:
         counted, bins = {}, {}
         for group in dict.fromkeys(c.group for c in columns):
             now, then = (rows_of_group(self.use_case, some, group) for some in (rows, quiet))
-            bins[group] = bins_of(then, [c for c in columns if c.group == group])
+            bins[group] = bins_of(then, [c for c in columns if c.group == group], self._usage)
             counted[group] = day_counts(now, now[DAY], bins[group])
         there = quiet[DAY].to_numpy().astype("datetime64[D]")
         days = np.arange(there.min(), there.max() + np.timedelta64(1, "D"))

@@ -34,6 +34,12 @@ def test_drawn_days_are_as_many_as_wanted_in_blocks() -> None:
     assert (np.diff(days[:30].reshape(-1, 5), axis=1) == 1).all()
 
 
+def test_drawn_weeks_begin_on_the_same_weekday_and_not_always_on_the_same_one() -> None:
+    starts = [drawn(np.random.default_rng(seed), 100, 7, 70, step=7)[::7] % 7 for seed in range(20)]
+    assert all(len(set(weekday)) == 1 for weekday in starts)
+    assert len({weekday[0] for weekday in starts}) > 1
+
+
 @pytest.mark.parametrize(
     ("seen", "windows", "most"), [(0, 598, 0.005), (0, 1000, 0.002991), (3, 1000, 0.007735), (4, 4, 1.0)]
 )

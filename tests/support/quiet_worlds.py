@@ -5,7 +5,8 @@ from collections.abc import Mapping
 import numpy as np
 from scipy.stats import norm
 
-from assets.logic.drift_histograms import Bins, DayCounts, Floats
+from assets.logic.drift_bins import Bins, Floats
+from assets.logic.drift_histograms import DayCounts
 
 BINS = 10
 DAY_SPREAD = 0.5

@@ -10,7 +10,8 @@ from scipy.stats import binom
 
 from assets.automation import DriftPolicy
 from assets.logic.drift import Judgement, WindowCounts, findings_of, judge
-from assets.logic.drift_histograms import Counts, DayCounts, day_counts, fit_bins
+from assets.logic.drift_bins import Counts, fit_bins
+from assets.logic.drift_histograms import DayCounts, day_counts
 from assets.logic.drift_limits import LEAST_LIMIT, stretched, unstretched, weights
 from assets.logic.drift_reference import DriftReference, make_reference
 from tests.support.quiet_worlds import BINS, GROUPS, bins, counted, quiet_days

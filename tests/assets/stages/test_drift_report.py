@@ -121,9 +121,15 @@ def test_every_column_has_its_distance_and_its_share_of_use(whole: Home) -> None
     columns = whole.rows("drift_columns", LAST)
     assert dict(columns.schema) == dict(COLUMNS_SCHEMA)
     features = columns.filter(~pl.col("group").is_in(["prediction", "label", "residual"]))
-    assert set(features["column"]) == set(FEW_DAYS.feature_names)
-    assert features["usage"].sum() == pytest.approx(1)
+    alone = features.filter(pl.col("column").is_in(FEW_DAYS.feature_names))
+    assert set(alone["column"]) == set(FEW_DAYS.feature_names)
+    assert alone["usage"].sum() == pytest.approx(1)
     assert columns["distance"].is_between(0, 1).all()
+
+
+def test_columns_that_depend_on_each_other_are_judged_together_too(whole: Home) -> None:
+    rows = whole.rows("drift_columns", LAST).filter(pl.col("column") == "carrier \N{MULTIPLICATION SIGN} origin")
+    assert (rows["group"].to_list(), rows["finding"].to_list()) == (["schedule"], [None])
 
 
 def test_a_window_that_begins_before_the_first_score_has_no_predictions_to_judge(whole: Home) -> None:
@@ -255,7 +261,7 @@ def test_the_reference_of_an_exact_version_can_be_asked_for(whole: Home) -> None
     assert kept is not None
     assert sample is not None
     assert (str(kept.first), str(kept.last), kept.rows) == (few_days.FEATURES_FROM, LAST, len(whole.rows("features")))
-    assert set(sample.columns) == {c.name for c in kept.reference.columns}
+    assert set(sample.columns) == {c.name for c in kept.reference.columns if not c.is_pair}
     assert find_reference(replace(champion, run_id=champion.run_id), whole.registry) == kept
 
 
