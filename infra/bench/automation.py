@@ -60,11 +60,13 @@ class AutomationBench:
             self.bench.add(f"{purpose}_tick_ms", title, "ms", [1000 * s for s in tick["seconds"]])
             cpu = [1000 * s for s in tick["cpu_seconds"]]
             self.bench.add(f"{purpose}_tick_cpu_ms", "the same, processor time", "ms", cpu)
-        self._reports(run)
+        self._reports(run, subject)
 
-    def _reports(self, run: Measured) -> None:
+    def _reports(self, run: Measured, subject: Subject) -> None:
+        policy = subject.use_case.automation
+        windows = {"drift_report": policy.drift.window, "performance_report": policy.performance.window}
         for span in run.told.stages:
-            title = f"{span.name} of one day, trailing window of 30"
+            title = f"{span.name} of one day, trailing window of {windows[span.name].days} days"
             self.bench.add(f"{span.name}_seconds", title, "s", [span.seconds])
             if (peak := run.peak_mb(span)) is not None:
                 self.bench.add(f"{span.name}_mb", f"{span.name}: memory of its process", "MB", [peak])
