@@ -20,8 +20,6 @@ from assets.logic.drift_reference import DriftReference, make_reference
 from infra.bench.resampled import Days, drawn, shuffled
 
 WEEK: Final = 7
-"""Days of the blocks that windows are put together from; weekdays must follow each other as they do, or no window of
-blocks looks like one of the reference."""
 CHART_BLOCK: Final = 5
 """Days; charts look for runs of bad days, and 31 days give few longer blocks."""
 
@@ -88,7 +86,7 @@ def quiet_drift_alarms(days: DriftDays, policy: DriftPolicy, random: np.random.G
     """How many of `worlds` quiet windows raise an alarm against a reference of other days of the same kind."""
     window, alarms = policy.window.days, 0
     for _ in range(worlds):
-        order = shuffled(random, len(days), WEEK)
+        order = shuffled(random, len(days), _block(window))
         reference = days.at(order[:-window]).reference(policy)
         now = days.at(order[-window:])
         verdict = now.windows(reference, policy, np.array([0]), np.array([window]))[0]
@@ -108,7 +106,7 @@ def drift_delays(
     end = np.arange(window, 2 * window + 1)
     tries, found, names = 0, [], []
     for _ in range(worlds):
-        order = drawn(random, len(days), WEEK, 2 * window, step=WEEK)
+        order = drawn(random, len(days), _block(window), 2 * window, step=WEEK)
         both = _joined(days.at(order[:window]), shifted.at(order[window:]))
         verdicts = both.windows(reference, policy, end - window, end)
         loud = [[g.name for g in v.groups if g.is_drifted] for v in verdicts]
@@ -169,6 +167,15 @@ def chart_delays(
 def _out(charts: ControlCharts, days: Floats) -> "np.ndarray[tuple[int, ...], np.dtype[np.bool_]]":
     """Which charts are out of control on each day, shape (t, charts)."""
     return np.stack([values > charts.limits[name] for name, values in charts.run(days).items()], axis=1)
+
+
+def _block(window: int) -> int:
+    """Days of the blocks that windows are put together from: whole weeks, and no less than a window.
+
+    Shorter ones would mix weeks of winter and summer in one window, which no window that is judged does, and weekdays
+    must follow each other as they do.
+    """
+    return -(-window // WEEK) * WEEK
 
 
 def _filled(rows: Counts, begin: Counts, end: Counts) -> Counts:
