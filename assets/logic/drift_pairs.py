@@ -16,10 +16,10 @@ from assets.logic.drift_bins import Bins, Counts, PairBins, fit_bins
 
 PAIRS: Final = 12
 """Pairs of a group at most. More find little more, and each raises the limit of its group."""
-LEAST_DEPENDENCE: Final = 0.02
+LEAST_DEPENDENCE: Final = 0.1
 """Share of what one column says that the other says too. Below, their pair is no more than the two alone."""
-LEAST_ENTROPY: Final = 0.05
-"""Of a column (nats): one that hardly varies goes with everything."""
+LEAST_ENTROPY: Final = 0.3
+"""Of a column (nats), which a value of 91 % and another of 9 % have: one that varies less goes with everything."""
 PAIRED_QUANTILES: Final = (0.1, 0.3, 0.5, 0.7, 0.9)
 PAIRED_CATEGORIES: Final = 8
 """Fewer bins than of a column alone: a pair has their product, and each must be seen often."""
@@ -37,7 +37,7 @@ def pairs_of(rows: pl.DataFrame, bins: Sequence[Bins], usage: Mapping[str, float
         b.column: fit_bins(rows[b.column], b.kind, quantiles=PAIRED_QUANTILES, categories=PAIRED_CATEGORIES)
         for b in bins
     }
-    codes = {name: one.codes(rows[name]) for name, one in coarse.items()}
+    codes = {name: _known_codes(one, rows) for name, one in coarse.items()}
     found: dict[frozenset[str], PairBins] = {}
     for name in sorted(coarse, key=lambda n: -usage.get(n, 1.0)):
         if len(found) == PAIRS:
@@ -53,19 +53,27 @@ def pairs_of(rows: pl.DataFrame, bins: Sequence[Bins], usage: Mapping[str, float
 def dependence(one: Counts, other: Counts) -> float:
     """How much two columns say of each other, 0 (nothing) to 1 (one says all of the other).
 
-    The mutual information over the smaller of the two entropies; 0 where a column hardly varies.
+    The mutual information over the smaller of the two entropies, of the rows in which both are known: that both are
+    null where a record was not found says nothing of their values. 0 where a column hardly varies.
 
     Args:
-        one: Bin of each row, from 0, shape (n,).
+        one: Bin of each row, from 0, or -1 where it is not known, shape (n,).
         other: The same of the other column.
 
     Source: Kvalseth, "Entropy and correlation: some comments", 1987.
     """
+    known = (one >= 0) & (other >= 0)
+    one, other = one[known], other[known]
     width = int(other.max(initial=0)) + 1
     joint = np.bincount(one * width + other).astype(np.float64)
     alone = [_entropy(np.bincount(codes).astype(np.float64)) for codes in (one, other)]
     least = min(alone)
     return max(sum(alone) - _entropy(joint), 0.0) / least if least >= LEAST_ENTROPY else 0.0
+
+
+def _known_codes(bins: Bins, rows: pl.DataFrame) -> Counts:
+    codes = bins.codes(rows[bins.column])
+    return np.where(codes == bins.size - 1, -1, codes)  # the last bin holds nulls
 
 
 def _entropy(counts: "np.ndarray[tuple[int, ...], np.dtype[np.float64]]") -> float:

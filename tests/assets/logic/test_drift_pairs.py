@@ -119,6 +119,13 @@ def test_dependence_is_the_share_of_the_smaller_entropy(other: list[int], expect
     assert dependence(np.array([0, 1, 2, 3]), np.array(other)) == pytest.approx(expected)
 
 
+def test_columns_that_are_null_together_do_not_depend_on_each_other_for_that() -> None:
+    one, other = (codes.ravel() for codes in np.meshgrid(np.arange(4), np.arange(3)))
+    nothing = np.full(12, -1)
+    assert dependence(np.append(one, nothing), np.append(other, nothing)) == pytest.approx(0.0, abs=1e-12)
+    assert dependence(nothing, nothing) == 0
+
+
 def test_independent_columns_have_no_dependence() -> None:
     one, other = (codes.ravel() for codes in np.meshgrid(np.arange(4), np.arange(3)))
     assert dependence(one, other) == pytest.approx(0.0, abs=1e-12)
