@@ -59,6 +59,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: not any(str(item.path).endswith(name) for name in LONG))
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
+    """A file that leaves variables of a state folder behind fails itself, not a file that happens to come later."""
+    yield
+    if nextitem is None or nextitem.path != item.path:
+        left = sorted(name for name in os.environ if name.startswith(THEIRS))
+        assert not left, f"{item.path} leaves {', '.join(left)} set"
+
+
 @dataclass(frozen=True)
 class S3Server:
     """Moto's S3 server as a process of its own on loopback."""

@@ -78,9 +78,11 @@ def outside_files(tmp_path_factory: pytest.TempPathFactory) -> ObjectStore:
 def replayed(tmp_path_factory: pytest.TempPathFactory, outside_files: ObjectStore) -> Iterator[Replayed]:
     told: list[str] = []
     root = tmp_path_factory.mktemp("replayed") / "replay"
-    with ExitStack() as stack, pytest.MonkeyPatch.context() as patch:
-        patch.setenv("THROUGHLINE_HOME", str(root))  # sensors keep their locks there
-        world = opened_world(stack, root, build_definitions(LANDED_TOY), outside_files)
+    with ExitStack() as stack:
+        with pytest.MonkeyPatch.context() as patch:  # put back at once: other files' tests follow in this session
+            patch.setenv("THROUGHLINE_HOME", str(root))  # sensors keep their locks there
+            defs = build_definitions(LANDED_TOY)
+        world = opened_world(stack, root, defs, outside_files)
         yield Replayed(world=world, report=replay(world, LAST, told.append), told=told)
 
 
