@@ -22,6 +22,8 @@ QUANTILES: Final = (0.02, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.98)
 empty in every quiet window, and so its share could not be calibrated."""
 CATEGORIES: Final = 30
 """Most frequent categories with a bin of their own; all others share one."""
+TOGETHER: Final = " \N{MULTIPLICATION SIGN} "
+"""Between the names of two columns in that of their pair; a column's name is an identifier, and holds none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,22 +56,21 @@ class Bins:
         """The columns that are counted."""
         return (self.column,)
 
-    def histograms(self, values: pl.Series, member: Counts, number: int) -> Floats:
-        """How many values of each of `number` groups are in each bin, shape (number, bins).
+    def histograms(self, rows: pl.DataFrame, member: Counts, number: int) -> Floats:
+        """How many rows of each of `number` groups are in each bin, shape (number, bins).
 
         Args:
-            values: Shape (n,).
-            member: The group that each is in, from 0, shape (n,).
+            rows: Shape (n, columns); a column that they do not have counts as null.
+            member: The group that each row is in, from 0, shape (n,).
             number: How many groups there are.
         """
+        values = _values(rows, self.column)
         if self.kind == "mean":
             upper = self._shares(values)
             there = np.isfinite(upper)
             sums = [np.bincount(member[there], weights=w[there], minlength=number) for w in (1 - upper, upper)]
             return np.stack(sums, axis=1)
-        codes = self.codes(values)
-        cells = member[codes >= 0] * self.size + codes[codes >= 0]
-        return np.bincount(cells, minlength=number * self.size).reshape(number, self.size).astype(np.float64)
+        return _cells(self.codes(values), self.size, member, number)
 
     def codes(self, values: pl.Series) -> Counts:
         """The bin of each value, shape (n,); -1 for one that is not counted. Not of a mean."""
@@ -100,7 +101,7 @@ class PairBins:
     @property
     def column(self) -> str:
         """What the pair is called."""
-        return f"{self.first.column} \N{MULTIPLICATION SIGN} {self.second.column}"
+        return f"{self.first.column}{TOGETHER}{self.second.column}"
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -111,6 +112,12 @@ class PairBins:
     def size(self) -> int:
         """How many bins there are."""
         return self.first.size * self.second.size
+
+    def histograms(self, rows: pl.DataFrame, member: Counts, number: int) -> Floats:
+        """As of one column; a row is in the bin of both of its values."""
+        first, second = (part.codes(_values(rows, part.column)) for part in (self.first, self.second))
+        both = np.where((first >= 0) & (second >= 0), first * self.second.size + second, -1)
+        return _cells(both, self.size, member, number)
 
 
 AnyBins = Bins | PairBins
@@ -146,20 +153,11 @@ def fit_bins(
     return Bins(column=values.name, kind=kind, edges=tuple(edges.tolist()), counts_nulls=counts_nulls)
 
 
-def histograms(bins: AnyBins, frame: pl.DataFrame, member: Counts, number: int) -> Floats:
-    """How many rows of each of `number` groups are in each bin, shape (number, bins).
-
-    Args:
-        bins: Of a column or two; one that the rows do not have counts as null.
-        frame: Shape (n, columns).
-        member: The group that each row is in, from 0, shape (n,).
-        number: How many groups there are.
-    """
-    if isinstance(bins, Bins):
-        return bins.histograms(_values(frame, bins.column), member, number)
-    first, second = (part.codes(_values(frame, part.column)) for part in (bins.first, bins.second))
-    cells = (member * bins.first.size + first) * bins.second.size + second
-    return np.bincount(cells, minlength=number * bins.size).reshape(number, bins.size).astype(np.float64)
+def _cells(codes: Counts, size: int, member: Counts, number: int) -> Floats:
+    """Rows by group and bin, shape (number, size); those with code -1 are not counted."""
+    counted = codes >= 0
+    cells = member[counted] * size + codes[counted]
+    return np.bincount(cells, minlength=number * size).reshape(number, size).astype(np.float64)
 
 
 def _values(frame: pl.DataFrame, column: str) -> pl.Series:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from assets.logic.drift_bins import AnyBins, Bins, Counts, Floats, histograms
+from assets.logic.drift_bins import AnyBins, Bins, Counts, Floats
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +82,7 @@ def day_counts(frame: pl.DataFrame, day: pl.Series, bins: Iterable[AnyBins]) -> 
     return DayCounts(
         first=first,
         rows=np.bincount(offset, minlength=total),
-        counts={b.column: histograms(b, frame, offset, total) for b in wanted},
+        counts={b.column: b.histograms(frame, offset, total) for b in wanted},
         extremes={name: extremes for name, (extremes, _) in facts.items()},
         infinite={name: infinite for name, (_, infinite) in facts.items()},
         missing=missing,

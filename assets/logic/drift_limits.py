@@ -45,10 +45,10 @@ LEAST_LIMIT: Final = 2.0
 rows (a calendar), their spread says nothing of how far that chance goes."""
 BETWEEN_BINS: Final = 0.25
 """Chance moves a mean less than it would if every row lay at one of the two ends; by how much differs."""
-HEAVY_TAIL: Final = 2.0
-"""The tail is a little heavier than a normal one: on the year of data that ships, cut into fortnights and shuffled,
-1.6 % of quiet windows were over a limit made for 0.5 %, all but one by less than 7 %. Half the chance moves the limit
-by as much."""
+INDEPENDENT: Final = 0.7
+"""Degrees of freedom per window that lies beside the others: seasons and spells last longer than a window. With 1, on
+the year of data that ships, cut into fortnights and shuffled, 11 of 500 quiet windows were up to 6 % over a limit that
+2 or 3 should be over."""
 FULL_ENOUGH: Final = 0.5
 """Share of a window's days that must have rows."""
 
@@ -142,7 +142,7 @@ def limit_of(distances: Floats, weight: Floats, first: Counts, *, days: int, win
     others = np.sqrt(np.stack([_mean_without(column, first, days) for column in squares.T], axis=1))
     seen = np.log(statistic(stretched(distances) / others, weight))
     spread = seen.std() * np.sqrt(windows / (windows - 1))
-    reach = stats.t.isf(chance / HEAVY_TAIL, windows - 1) * np.sqrt(1 + 1 / windows)
+    reach = stats.t.isf(chance, INDEPENDENT * (windows - 1)) * np.sqrt(1 + 1 / windows)
     typical = np.sqrt(squares.mean(axis=0))
     limit = max(float(np.exp(seen.mean() + reach * spread)), LEAST_LIMIT)
     return Limit(typical=typical, limit=limit, windows=windows)

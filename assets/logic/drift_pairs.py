@@ -16,6 +16,8 @@ from assets.logic.drift_bins import Bins, Counts, PairBins, fit_bins
 
 PAIRS: Final = 12
 """Pairs of a group at most. More find little more, and each raises the limit of its group."""
+CANDIDATES: Final = 50
+"""Columns of a group that are looked at, the most used: each is compared with each, and there may be thousands."""
 LEAST_DEPENDENCE: Final = 0.1
 """Share of what one column says that the other says too. Below, their pair is no more than the two alone."""
 LEAST_ENTROPY: Final = 0.3
@@ -28,18 +30,21 @@ PAIRED_CATEGORIES: Final = 8
 def pairs_of(rows: pl.DataFrame, bins: Sequence[Bins], usage: Mapping[str, float]) -> list[PairBins]:
     """For each column, the most used first, the one that depends on it most; `PAIRS` at most.
 
+    A column that the model does not use has no partner: what becomes of it alarms nobody.
+
     Args:
         rows: Of the reference, shape (n, columns).
         bins: Of the columns of one group, each alone.
         usage: Share of the model's use by column; columns that are not named count as used fully.
     """
+    used = sorted((b for b in bins if usage.get(b.column, 1.0) > 0), key=lambda b: -usage.get(b.column, 1.0))
     coarse = {
         b.column: fit_bins(rows[b.column], b.kind, quantiles=PAIRED_QUANTILES, categories=PAIRED_CATEGORIES)
-        for b in bins
+        for b in used[:CANDIDATES]
     }
     codes = {name: _known_codes(one, rows) for name, one in coarse.items()}
     found: dict[frozenset[str], PairBins] = {}
-    for name in sorted(coarse, key=lambda n: -usage.get(n, 1.0)):
+    for name in coarse:
         if len(found) == PAIRS:
             break
         others = {n: dependence(codes[name], codes[n]) for n in coarse if n != name}

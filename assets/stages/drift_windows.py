@@ -14,7 +14,7 @@ import polars as pl
 
 from assets.contracts import PARTITION_KEY, PREDICTION_TIME, UseCase
 from assets.logic.drift import Judgement, WindowCounts, findings_of, judge
-from assets.logic.drift_bins import Counts, Floats, histograms
+from assets.logic.drift_bins import Counts, Floats
 from assets.logic.drift_histograms import DayCounts, DayWindows, day_counts
 from assets.logic.drift_reference import DriftReference, ReferenceColumn
 from assets.stages.common import table_name
@@ -201,5 +201,5 @@ def _as_known(
         there = rows[int(first) : int(last)].filter(pl.Series(in_time))
         for column in columns:
             nothing = np.zeros(len(there), dtype=np.int64)
-            found[column.name][i] = histograms(column.bins, there, nothing, 1)[0]
+            found[column.name][i] = column.bins.histograms(there, nothing, 1)[0]
     return found, days

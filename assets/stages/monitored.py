@@ -66,8 +66,8 @@ def monitored_columns(use_case: UseCase, features: Sequence[str], schema: pl.Sch
     found += [MonitoredColumn(name=_free(use_case, n), kind=k, group=PREDICTION) for n, k in said.items()]
     label: FeatureKind = "categorical" if use_case.task == "multiclass" else "numeric"
     found.append(MonitoredColumn(name=use_case.target.name, kind=label, group=LABEL))
-    # By its mean: on the data that ships a halved rate of the label moves it 1.2 times as far as the limit, in the
-    # median of all windows, and its distribution, which the season moves as well, half as far.
+    # By its mean: on the data that ships a halved rate of the label moves it more than twice as far, measured in the
+    # limit, as it moves its distribution, which the season moves as well.
     found.append(MonitoredColumn(name=_free(use_case, RESIDUAL), kind="mean", group=RESIDUAL))
     return found
 

@@ -53,7 +53,7 @@ def test_quiet_windows_of_the_same_world_raise_few_alarms() -> None:
 
 def test_a_rule_that_alarms_at_once_is_told_from_one_that_does_not() -> None:
     nervous = replace(POLICY, false_alarms=0.45)
-    assert alarms.quiet_drift_alarms(QUIET, nervous, np.random.default_rng(2), 200) > 10
+    assert alarms.quiet_drift_alarms(QUIET, nervous, np.random.default_rng(2), 60) > 5
 
 
 def test_a_fault_in_the_columns_is_found_after_some_days_and_named() -> None:

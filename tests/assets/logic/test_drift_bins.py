@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from assets.logic.drift_bins import CATEGORIES, PairBins, fit_bins, histograms
+from assets.logic.drift_bins import CATEGORIES, PairBins, fit_bins
 from assets.logic.drift_histograms import jensen_shannon
 
 INF = float("inf")
@@ -38,7 +38,8 @@ def test_histograms_of_a_mean_are_as_far_apart_as_the_means() -> None:
     bins, nobody = fit_bins(pl.Series("x", values), "mean"), np.zeros(5000, dtype=np.int64)
     low, high = bins.edges
     before, wider, higher = (
-        bins.histograms(pl.Series("x", v), nobody, 1)[0] for v in (values, 0.5 * values, values + 0.2 * (high - low))
+        bins.histograms(pl.DataFrame({"x": v}), nobody, 1)[0]
+        for v in (values, 0.5 * values, values + 0.2 * (high - low))
     )
     assert jensen_shannon(before, wider) < 0.01
     assert jensen_shannon(before, higher) > 0.15
@@ -46,7 +47,7 @@ def test_histograms_of_a_mean_are_as_far_apart_as_the_means() -> None:
 
 def test_a_mean_counts_no_nulls_and_cuts_values_far_out() -> None:
     bins = fit_bins(pl.Series("x", np.arange(101.0)), "mean")
-    counted = bins.histograms(pl.Series("x", [50.0, None, INF, 1e9]), np.array([0, 0, 0, 1]), 2)
+    counted = bins.histograms(pl.DataFrame({"x": [50.0, None, INF, 1e9]}), np.array([0, 0, 0, 1]), 2)
     assert counted.tolist() == [[0.5, 0.5], [0.0, 1.0]]
 
 
@@ -68,16 +69,23 @@ PAIR = PairBins(
 
 def test_a_row_is_in_the_bin_of_both_of_its_values() -> None:
     frame = pl.DataFrame({"x": [0.0, 9.0, 9.0, None], "c": ["a", "b", "new", None]})
-    counted = histograms(PAIR, frame, np.zeros(4, dtype=np.int64), 1)
+    counted = PAIR.histograms(frame, np.zeros(4, dtype=np.int64), 1)
     assert counted.reshape(PAIR.first.size, PAIR.second.size).tolist() == [[1, 0, 0, 0], [0, 1, 1, 0], [0, 0, 0, 1]]
 
 
 def test_pairs_of_each_group_of_rows_are_counted_by_themselves() -> None:
     frame = pl.DataFrame({"x": [0.0, 0.0, 9.0], "c": ["a", "a", "b"]})
-    counted = histograms(PAIR, frame, np.array([0, 1, 1]), 2)
+    counted = PAIR.histograms(frame, np.array([0, 1, 1]), 2)
     assert [row.nonzero()[0].tolist() for row in counted] == [[0], [0, 5]]
 
 
+def test_of_a_pair_rows_are_left_out_where_nulls_do_not_count() -> None:
+    bins = [fit_bins(pl.Series(n, [1.0, 5.0]), "numeric", counts_nulls=False) for n in ("x", "y")]
+    rows = pl.DataFrame({"x": [0.0, None, 9.0], "y": [9.0, 9.0, None]})
+    counted = PairBins(first=bins[0], second=bins[1]).histograms(rows, np.zeros(3, dtype=np.int64), 1)
+    assert counted.tolist() == [[0, 1, 0, 0]]
+
+
 def test_of_a_pair_a_missing_column_counts_as_null() -> None:
-    counted = histograms(PAIR, pl.DataFrame({"x": [9.0]}), np.zeros(1, dtype=np.int64), 1)
+    counted = PAIR.histograms(pl.DataFrame({"x": [9.0]}), np.zeros(1, dtype=np.int64), 1)
     assert counted[0].nonzero()[0].tolist() == [1 * PAIR.second.size + 3]

@@ -9,15 +9,15 @@ from scipy.stats import binom
 
 from assets.automation import DriftPolicy
 from assets.logic.drift import Judgement, WindowCounts, judge
-from assets.logic.drift_bins import AnyBins, Bins, fit_bins
+from assets.logic.drift_bins import TOGETHER, AnyBins, Bins, Kind, fit_bins
 from assets.logic.drift_histograms import day_counts
-from assets.logic.drift_pairs import PAIRS, dependence, pairs_of
+from assets.logic.drift_pairs import CANDIDATES, PAIRS, dependence, pairs_of
 from assets.logic.drift_reference import make_reference
 
 FIRST = date(2024, 1, 1)
 WINDOW, BEFORE, ROWS = 14, 365, 60
 POLICY = DriftPolicy(window=timedelta(days=WINDOW))
-KINDS = {"airline": "categorical", "airport": "categorical", "warm": "numeric", "damp": "numeric"}
+KINDS: dict[str, Kind] = {"airline": "categorical", "airport": "categorical", "warm": "numeric", "damp": "numeric"}
 HUBS = {"A": (0.6, 0.2, 0.2), "B": (0.2, 0.6, 0.2), "C": (0.2, 0.2, 0.6)}
 
 
@@ -44,7 +44,7 @@ def days_of(rng: np.random.Generator, days: int) -> pl.DataFrame:
 
 
 def bins_of(rows: pl.DataFrame, *, paired: bool) -> list[AnyBins]:
-    alone = [fit_bins(rows[n], kind) for n, kind in KINDS.items()]  # type: ignore[arg-type]  # a literal, by its value
+    alone = [fit_bins(rows[n], kind) for n, kind in KINDS.items()]
     return [*alone, *(pairs_of(rows, alone, {}) if paired else [])]
 
 
@@ -71,7 +71,7 @@ def test_two_airlines_with_codes_exchanged_are_found_by_the_airports_they_fly_fr
     before, after = split(days_of(np.random.default_rng(1), BEFORE + 21 + WINDOW))
     swapped = after.with_columns(pl.col("airline").replace({"A": "B", "B": "A"}))
     found = judged(before, swapped, paired=True).groups[0]
-    assert (found.is_drifted, found.worst) == (True, "airline \N{MULTIPLICATION SIGN} airport")
+    assert (found.is_drifted, found.worst) == (True, f"airline{TOGETHER}airport")
     assert not judged(before, swapped, paired=False).groups[0].is_drifted
 
 
@@ -108,6 +108,21 @@ def test_of_many_columns_the_most_used_have_partners() -> None:
     usage = {name: 0.001 if name in ("x0", "y0") else 0.1 for name in rows.columns}
     found = {n for p in pairs_of(rows, [fit_bins(rows[n], "numeric") for n in rows.columns], usage) for n in p.columns}
     assert (len(found), found & {"x0", "y0"}) == (2 * PAIRS, set())
+
+
+def test_a_column_that_the_model_does_not_use_has_no_partner() -> None:
+    rows = days_of(np.random.default_rng(3), 100)
+    alone = [fit_bins(rows[n], kind) for n, kind in KINDS.items()]
+    assert [set(p.columns) for p in pairs_of(rows, alone, {"airport": 0.0})] == [{"warm", "damp"}]
+
+
+def test_of_thousands_of_columns_only_the_most_used_are_looked_at() -> None:
+    rng, number = np.random.default_rng(8), CANDIDATES + 2
+    rows = pl.DataFrame({f"x{i}": rng.random(500) for i in range(number)}).with_columns(y=pl.col("x0"))
+    usage = {name: 0.001 if name in ("x0", "y") else 0.1 for name in rows.columns}
+    bins = [fit_bins(rows[n], "numeric") for n in rows.columns]
+    assert pairs_of(rows, bins, usage) == []
+    assert [p.columns for p in pairs_of(rows, bins, {**usage, "x0": 0.2, "y": 0.2})] == [("x0", "y")]
 
 
 @pytest.mark.parametrize(

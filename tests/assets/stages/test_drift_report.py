@@ -15,6 +15,7 @@ import pytest
 
 from assets.automation import Automation, DriftPolicy
 from assets.contracts import PARTITION_KEY, UseCase
+from assets.logic.drift_bins import TOGETHER
 from assets.stages.drift_reference import KEPT_AS, find_reference, find_sample
 from assets.stages.drift_report import NEWEST
 from assets.stages.drift_tables import ALL, COLUMNS_SCHEMA, UNKNOWN, WINDOWS_SCHEMA
@@ -121,14 +122,15 @@ def test_every_column_has_its_distance_and_its_share_of_use(whole: Home) -> None
     columns = whole.rows("drift_columns", LAST)
     assert dict(columns.schema) == dict(COLUMNS_SCHEMA)
     features = columns.filter(~pl.col("group").is_in(["prediction", "label", "residual"]))
-    alone = features.filter(pl.col("column").is_in(FEW_DAYS.feature_names))
+    alone, pairs = features.filter(~pl.col("column").str.contains(TOGETHER)), features["column"].str.split(TOGETHER)
     assert set(alone["column"]) == set(FEW_DAYS.feature_names)
+    assert set(pairs.explode()) == set(FEW_DAYS.feature_names)
     assert alone["usage"].sum() == pytest.approx(1)
     assert columns["distance"].is_between(0, 1).all()
 
 
 def test_columns_that_depend_on_each_other_are_judged_together_too(whole: Home) -> None:
-    rows = whole.rows("drift_columns", LAST).filter(pl.col("column") == "carrier \N{MULTIPLICATION SIGN} origin")
+    rows = whole.rows("drift_columns", LAST).filter(pl.col("column") == f"carrier{TOGETHER}origin")
     assert (rows["group"].to_list(), rows["finding"].to_list()) == (["schedule"], [None])
 
 
