@@ -22,13 +22,19 @@ class Reports(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster's g
     root: str
     has_monitor_pages: bool = True
 
-    def write(self, use_case: str, asset: str, name: str, files: Mapping[str, bytes]) -> dict[str, str]:
-        """Keep `files` (by ending, such as `html`) as `<name>.<ending>` and `latest.<ending>`; returns their URIs."""
+    def write(
+        self, use_case: str, asset: str, name: str, files: Mapping[str, bytes], *, is_latest: bool = True
+    ) -> dict[str, str]:
+        """Keep `files` (by ending, such as `html`) as `<name>.<ending>`; returns their URIs.
+
+        Unless they are of the past (`is_latest`), as after a backfill, they are kept as `latest.<ending>` as well.
+        """
         store = ObjectStore(self.root)
         uris = {}
         for ending, data in files.items():
             path = f"{use_case}/{asset}/{name}.{ending}"
             store.write(path, data)
-            store.write(f"{use_case}/{asset}/latest.{ending}", data)
+            if is_latest:
+                store.write(f"{use_case}/{asset}/latest.{ending}", data)
             uris[ending] = store.uri(path)
         return uris

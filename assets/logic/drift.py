@@ -11,8 +11,8 @@ import numpy as np
 
 from assets.automation import DriftPolicy
 from assets.logic.drift_bins import Bins, Counts, Floats
-from assets.logic.drift_histograms import DayCounts, DayWindows, jensen_shannon, noise
-from assets.logic.drift_limits import FULL_ENOUGH, statistic, stretched
+from assets.logic.drift_histograms import DayCounts, DayWindows, jensen_shannon
+from assets.logic.drift_limits import FULL_ENOUGH, chance_distance, statistic, stretched
 from assets.logic.drift_reference import DriftReference, ReferenceColumn, ReferenceGroup
 
 
@@ -87,8 +87,9 @@ def judge(reference: DriftReference, seen: WindowCounts, policy: DriftPolicy) ->
 
 def _distances(column: ReferenceColumn, counts: Floats) -> Floats:
     total = np.asarray(column.counts)
-    apart, filled = jensen_shannon(counts, total), int((total > 0).sum())
-    excess = noise(counts.sum(axis=1), filled) ** 2 - noise(column.window_rows, filled) ** 2
+    apart = jensen_shannon(counts, total)
+    here, usual = (chance_distance(n, total, is_mean=column.is_mean) for n in (counts.sum(axis=1), column.window_rows))
+    excess = here**2 - usual**2
     return np.asarray(np.sqrt(np.maximum(apart**2 - np.maximum(excess, 0), 0)), dtype=np.float64)
 
 

@@ -136,8 +136,9 @@ def fit_bins(
     A mean lies between the outermost quantiles of the reference: few far values must not blur it.
     """
     if kind == "categorical":
-        frequent = values.cast(pl.String).drop_nulls().value_counts()
-        names = frequent.sort(["count", values.name], descending=[True, False])[values.name].head(categories)
+        # Under a name of its own: a column may be called as that of the counts is.
+        frequent = values.cast(pl.String).alias("word").drop_nulls().value_counts(name="rows")
+        names = frequent.sort(["rows", "word"], descending=[True, False])["word"].head(categories)
         return Bins(column=values.name, kind=kind, categories=tuple(names.to_list()), counts_nulls=counts_nulls)
     numbers = values.cast(pl.Float64, strict=False).drop_nulls().to_numpy()
     numbers = numbers[np.isfinite(numbers)]

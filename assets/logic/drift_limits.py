@@ -28,6 +28,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from assets.logic.drift_bins import Counts, Floats
 from assets.logic.drift_histograms import jensen_shannon, noise, window_sums
@@ -105,9 +106,20 @@ def quiet_distances(counts: Floats, first: Counts, days: int, *, is_mean: bool =
     inside = window_sums(counts, first, first + days)
     left, right = np.maximum(first - days, 0), np.minimum(first + 2 * days, len(counts))
     total = counts.sum(axis=0)
-    least = noise(np.median(inside.sum(axis=1)), int((total > 0).sum())) if len(first) else np.float64(0)
-    least = least * (BETWEEN_BINS if is_mean else 1.0)
+    rows = np.median(inside.sum(axis=1)) if len(first) else np.inf
+    least = chance_distance(rows, total, is_mean=is_mean)
     return np.fmax(jensen_shannon(inside, total - window_sums(counts, left, right)), least)
+
+
+def chance_distance(rows: npt.ArrayLike, reference: Floats, *, is_mean: bool) -> Floats:
+    """The distance that windows of so many rows have from the reference by chance alone, shape of `rows`.
+
+    Args:
+        rows: In each window.
+        reference: Histogram of one column, shape (bins,).
+        is_mean: As of `quiet_distances`.
+    """
+    return noise(rows, int((reference > 0).sum())) * (BETWEEN_BINS if is_mean else 1.0)
 
 
 def weights(usage: Floats) -> Floats:

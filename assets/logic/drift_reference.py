@@ -14,12 +14,14 @@ from assets.automation import DriftPolicy
 from assets.logic.drift_bins import AnyBins, Bins, Floats
 from assets.logic.drift_histograms import DayCounts
 from assets.logic.drift_limits import (
+    FARTHEST,
     FEWEST_STARTS,
     FEWEST_WINDOWS,
     Limit,
     limit_of,
     quiet_distances,
     quiet_windows,
+    stretched,
     unstretched,
     weights,
 )
@@ -59,6 +61,11 @@ class ReferenceColumn:
         return self.bins.column
 
     @property
+    def is_mean(self) -> bool:
+        """Whether it is compared by its mean alone."""
+        return _is_mean(self.bins)
+
+    @property
     def is_pair(self) -> bool:
         """Whether it is two columns together."""
         return not isinstance(self.bins, Bins)
@@ -86,10 +93,12 @@ class DriftReference:
 
     Attributes:
         window_days: Length of the windows it can judge.
+        late_days: Days after the last of a window until its labels are known, but for a few.
         false_alarms: Chance that a quiet window raises an alarm in any group.
     """
 
     window_days: int
+    late_days: int
     false_alarms: float
     columns: tuple[ReferenceColumn, ...]
     groups: tuple[ReferenceGroup, ...]
@@ -100,6 +109,8 @@ def make_reference(
     bins: Mapping[str, Sequence[AnyBins]],
     usage: Mapping[str, float],
     policy: DriftPolicy,
+    *,
+    late_days: int = 0,
 ) -> DriftReference:
     """Measure the spread of every group, and set its limit.
 
@@ -108,6 +119,7 @@ def make_reference(
         bins: Of the columns of each group.
         usage: Share of the model's use by column, 0 to 1; columns that are not named count as used fully.
         policy: Length of the windows, and how many false alarms there may be.
+        late_days: As of `DriftReference`.
     """
     days = policy.window.days
     enough = {name: np.count_nonzero(c.rows) / days for name, c in counted.items()}
@@ -116,6 +128,7 @@ def make_reference(
     parts = [_group(n, c, bins[n], usage, days, chance) for n, c in counted.items()]
     return DriftReference(
         window_days=days,
+        late_days=late_days,
         false_alarms=policy.false_alarms,
         columns=tuple(column for _, columns in parts for column in columns),
         groups=tuple(group for group, _ in parts),
@@ -133,8 +146,18 @@ def _group(
         apart = [quiet_distances(counted.counts[b.column], first, days, is_mean=_is_mean(b)) for b in bins]
         distances = np.stack(apart, axis=1)
         limit = limit_of(distances, weight, first, days=days, windows=windows, chance=chance)
+        if not any(_can_alarm(own, typical, limit) for own, typical in zip(weight, limit.typical, strict=True)):
+            limit, note = (
+                None,
+                _too_few(windows, days, "not even a column that has nothing in common with it would alarm"),
+            )
     columns = [_column(b, name, i, counted, used, weight, limit, windows) for i, b in enumerate(bins)]
     return ReferenceGroup(name=name, windows=windows, limit=limit.limit if limit else None, note=note), columns
+
+
+def _can_alarm(weight: float, typical: float, limit: Limit) -> bool:
+    """Whether a column that is as far away as can be is an alarm."""
+    return bool(weight * stretched(np.array(FARTHEST)) >= limit.limit * typical)
 
 
 def _used(bins: Sequence[AnyBins], usage: Mapping[str, float]) -> tuple[Floats, Floats]:
@@ -156,13 +179,17 @@ def _is_mean(bins: AnyBins) -> bool:
 
 def _why_not(windows: float, starts: int, weight: Floats, days: int) -> str | None:
     if windows < FEWEST_WINDOWS:
-        return (
-            f"not judged: the reference holds {windows:.1f} windows of {days} days side by side, and "
-            f"{FEWEST_WINDOWS:g} are needed to know how quiet windows differ; shorten the window or train on more days"
-        )
+        return _too_few(windows, days, f"{FEWEST_WINDOWS:g} are needed to know how quiet windows differ")
     if starts < FEWEST_STARTS:
         return f"not judged: fewer than {FEWEST_STARTS} windows of {days} days have rows on half of their days"
     return None if weight.any() else "not judged: the model uses no column of the group"
+
+
+def _too_few(windows: float, days: int, why: str) -> str:
+    return (
+        f"not judged: the reference holds {windows:.1f} windows of {days} days side by side, and {why}; shorten the "
+        "window or train on more days"
+    )
 
 
 def _column(
@@ -177,7 +204,7 @@ def _column(
 ) -> ReferenceColumn:
     counts, own = counted.counts[bins.column].sum(axis=0), float(weight[position])
     typical = None if limit is None else float(limit.typical[position])
-    reachable = limit is not None and own > 0
+    alone = limit is not None and typical is not None and typical > 0 and _can_alarm(own, typical, limit)
     return ReferenceColumn(
         bins=bins,
         group=group,
@@ -186,5 +213,5 @@ def _column(
         counts=tuple(counts.tolist()),
         window_rows=float(counts.sum() / max(windows, 1.0)),
         typical=typical,
-        limit=unstretched(limit.limit * typical / own) if limit and typical and reachable else None,
+        limit=unstretched(limit.limit * typical / own) if limit and typical and alone else None,
     )

@@ -21,13 +21,23 @@ from assets.code_version import code_version
 from assets.contracts import UseCase
 from assets.logic.drift_histograms import day_counts
 from assets.logic.drift_reference import DriftReference, make_reference
+from assets.logic.sampling import spread_out
 from assets.logic.splits import TrainingManifest
 from assets.reports import markdown
 from assets.stages.common import asset_facts, asset_key, day_of, table_name
-from assets.stages.monitored import DAY, MonitoredColumn, bins_of, monitored_columns, monitored_rows, rows_of_group
+from assets.stages.monitored import (
+    DAY,
+    MonitoredColumn,
+    bins_of,
+    late_days,
+    monitored_columns,
+    monitored_rows,
+    rows_of_group,
+)
 from assets.stages.predictions import said_columns
 from assets.trainers.base import Model
 from assets.trainers.families import load_model
+from resources.errors import RegistryError
 from resources.lake import Lake
 from resources.mlflow_versions import ModelVersion
 from resources.registry import MlflowModelRegistry
@@ -88,12 +98,8 @@ def build_drift_reference(use_case: UseCase) -> dg.AssetsDefinition:
     def drift_reference(
         context: dg.AssetExecutionContext, champion: ModelVersion, lake: Lake, registry: MlflowModelRegistry
     ) -> dg.MaterializeResult[ReferenceVersion]:
-        kept = find_reference(champion, registry)
-        is_new = kept is None or kept.made_by != made_by
-        if kept is None or is_new:
-            kept = keep_reference(use_case, champion, lake, registry)
-        told = "made" if is_new else "is there already"
-        context.log.info(f"the reference of {champion} {told}: {kept.rows:,} rows of {kept.first} to {kept.last}")
+        kept = reference_of(use_case, champion, lake, registry)
+        context.log.info(f"the reference of {champion}: {kept.rows:,} rows of {kept.first} to {kept.last}")
         return dg.MaterializeResult(
             value=ReferenceVersion(model_version=str(champion), run_id=champion.run_id, made_by=made_by),
             data_version=dg.DataVersion(f"{champion}-{made_by}"),
@@ -115,6 +121,18 @@ def reference_code_version(use_case: UseCase) -> str:
     made = [f"{__name__}:{name}" for name in ("reference_rows", "calibrated", "used")]
     declared = (use_case.automation.drift, [(f.name, f.group) for f in use_case.features])
     return code_version(*made, "assets.stages.monitored:monitored_rows", values=declared)
+
+
+def reference_of(use_case: UseCase, version: ModelVersion, lake: Lake, registry: MlflowModelRegistry) -> KeptReference:
+    """The reference of exactly this version, by today's code and policy: as it is kept, else made and kept now.
+
+    Raises:
+        RegistryError, LakeError: As for `keep_reference`.
+    """
+    kept = find_reference(version, registry)
+    if kept is not None and kept.made_by == reference_code_version(use_case):
+        return kept
+    return keep_reference(use_case, version, lake, registry)
 
 
 def find_reference(version: ModelVersion, registry: MlflowModelRegistry) -> KeptReference | None:
@@ -145,11 +163,12 @@ def keep_reference(
     month, while later months lay between .34 and .55).
 
     Raises:
-        dagster.Failure: If the run that made the version has no manifest.
+        RegistryError: If the run that made the version has no manifest.
+        LakeError: If the rows that it learned from are gone.
     """
     text = registry.document(version.run_id, "training_set.json")
     if text is None:
-        raise dg.Failure(f"run {version.run_id}, which made {version}, has no training_set.json", allow_retries=False)
+        raise RegistryError(f"run {version.run_id}, which made {version}, has no training_set.json")
     manifest = TrainingManifest.from_json(text)
     with tempfile.TemporaryDirectory() as room:
         model = load_model(registry.download(version, Path(room)))
@@ -166,7 +185,7 @@ def keep_reference(
         rows=len(seen),
         reference=calibrated(use_case, seen, columns, used(model, rows, manifest)),
     )
-    sample = seen.select(c.name for c in columns).gather_every(-(-len(seen) // SAMPLED_ROWS))
+    sample = seen.select(c.name for c in columns)[spread_out(len(seen), SAMPLED_ROWS, use_case.seed)]
     data = io.BytesIO()
     sample.write_parquet(data)
     registry.log(
@@ -182,15 +201,15 @@ def keep_reference(
 def reference_rows(use_case: UseCase, manifest: TrainingManifest, lake: Lake) -> pl.DataFrame:
     """The rows of all days from training to test, with labels or without, as the manifest froze the table.
 
-    Of more than `REFERENCE_ROWS`, every second, third... in the order of time.
+    Of more than `REFERENCE_ROWS`, as many, spread over time.
     """
     last = manifest.windows.test.end
     first = max(manifest.windows.train.start, last - LAST_DAYS + timedelta(days=1))
     found = lake.scan(table_name(use_case, "features"), version=manifest.tables["features"])
     chosen = found.filter(day_of(use_case).is_between(first, last))
-    step = max(-(-int(chosen.select(pl.len()).collect().item()) // REFERENCE_ROWS), 1)
+    places = spread_out(chosen.select(pl.len()).collect().item(), REFERENCE_ROWS, use_case.seed)
     order = [day_of(use_case), *use_case.row_order]
-    return chosen.sort(order, maintain_order=True).gather_every(step).collect()
+    return chosen.sort(order, maintain_order=True).select(pl.all().gather(places)).collect()
 
 
 def calibrated(
@@ -203,12 +222,12 @@ def calibrated(
         there = rows_of_group(use_case, rows, group)
         bins[group] = bins_of(there, [c for c in columns if c.group == group], usage)
         counted[group] = day_counts(there, there[DAY], bins[group])
-    return make_reference(counted, bins, usage, use_case.automation.drift)
+    return make_reference(counted, bins, usage, use_case.automation.drift, late_days=late_days(use_case, rows))
 
 
 def used(model: Model, rows: pl.DataFrame, manifest: TrainingManifest) -> dict[str, float]:
     """Share of the model's use by feature: the mean size of its contributions to predictions. They add up to 1."""
-    sample = rows.select(manifest.features).gather_every(max(len(rows) // EXPLAINED_ROWS, 1))
+    sample = rows.select(manifest.features)[spread_out(len(rows), EXPLAINED_ROWS, manifest.seed)]
     size = np.abs(model.explain(sample)).mean(axis=0)
     names = [f.name for f in getattr(model, "features", ())] or list(manifest.features)
     return dict(zip(names, (size / max(size.sum(), np.finfo(float).tiny)).tolist(), strict=True))

@@ -16,6 +16,7 @@ import polars as pl
 from assets.code_version import code_version
 from assets.contracts import UseCase
 from assets.logic.drift import Judgement
+from assets.logic.sampling import spread_out
 from assets.reports.drift import (
     OVER,
     SCORE,
@@ -37,7 +38,7 @@ from assets.stages.common import (
     table_result,
 )
 from assets.stages.drift_reference import find_sample, reference_code_version
-from assets.stages.drift_tables import write_tables
+from assets.stages.drift_tables import newest_window, write_tables
 from assets.stages.drift_windows import JudgedPartition, end_of, judge_partitions, window_rows
 from assets.stages.freshness import freshness
 from resources.clock import Clock
@@ -107,7 +108,8 @@ def build_drift_report(use_case: UseCase) -> dg.AssetsDefinition:
             sum(len(j.judgement.groups) if j.judgement else 1 for j in judged),
             keys=keys,
             metadata={"judged_at": clock.now().isoformat(), **_metadata(newest), **uris},
-            check_results=[_check_result(newest)],
+            # A check has no partitions: after a backfill of the past it must go on telling of the present.
+            check_results=[_check_result(newest_window(use_case, lake))],
         )
 
     return drift_report
@@ -123,6 +125,7 @@ def publish(
 ) -> dict[str, dg.MetadataValue]:
     """Give every judged window its place in Evidently's dashboards, and the newest one its page; returns the links.
 
+    What is called the newest, or latest, stays that of the newest day on record, also after a backfill of the past.
     A window that could not be judged has neither: what Evidently would draw of it, nobody has judged.
     """
     shown = [(one, one.judgement) for one in judged if one.judgement is not None]
@@ -140,10 +143,11 @@ def publish(
     newest, judgement = shown[-1]
     if newest is judged[-1]:
         report = _columns_report(use_case, newest, judgement, lake, registry)
-        if report.snapshot is not None:
+        is_latest = newest.key == newest_window(use_case, lake).key
+        if report.snapshot is not None and is_latest:
             runs[NEWEST] = report.snapshot
         pages = {"html": report.html.encode(), "json": _as_json(newest, judgement, report.json)}
-        uris = reports.write(use_case.name, "drift_report", newest.key, pages)
+        uris = reports.write(use_case.name, "drift_report", newest.key, pages, is_latest=is_latest)
         links = {f"report_{ending}": dg.MetadataValue.path(uri) for ending, uri in uris.items()}
     workspace.keep(use_case.name, runs, panels)
     return links
@@ -164,7 +168,7 @@ def _columns_report(
     return columns_report(
         judgement.columns,
         pl.DataFrame() if reference is None else reference,
-        rows.gather_every(max(-(-len(rows) // DRAWN_ROWS), 1)),
+        rows[spread_out(len(rows), DRAWN_ROWS, use_case.seed)],
         name=f"{use_case.name}: {one.start} to {one.end} beside {one.version}",
         at=end_of(use_case, one.key),
         facts={"partition": one.key, "model_version": str(one.version)},

@@ -10,13 +10,14 @@ from typing import Any, Final
 import polars as pl
 
 from assets.contracts import PARTITION_KEY, UseCase
-from assets.logic.drift import Judgement
+from assets.logic.drift import JudgedGroup, Judgement
 from assets.stages.common import table_name
 from assets.stages.drift_windows import JudgedPartition
 from resources.lake import Commit, Lake, TableVersion
 
 WINDOWS: Final = "drift_windows"
 COLUMNS: Final = "drift_columns"
+DAYS: Final = ("window_start", "window_end")
 WINDOWS_SCHEMA: Final[Mapping[str, pl.DataType]] = {
     PARTITION_KEY: pl.String(),
     "window_start": pl.Date(),
@@ -51,17 +52,17 @@ def window_table(judged: Sequence[JudgedPartition]) -> pl.DataFrame:
     for one in judged:
         about = {
             PARTITION_KEY: one.key,
-            "window_start": one.start,
-            "window_end": one.end,
             "reference": one.version if one.judgement else None,
             "model_version": one.version,
         }
         if one.judgement is None:
-            rows.append({**about, "group": ALL, "is_drifted": False, "rows": 0, "note": one.note})
+            days = dict(zip(DAYS, one.days_of(ALL), strict=True))
+            rows.append({**about, **days, "group": ALL, "is_drifted": False, "rows": 0, "note": one.note})
             continue
         rows += [
             {
                 **about,
+                **dict(zip(DAYS, one.days_of(group.name), strict=True)),
                 "group": group.name,
                 "score": group.score,
                 "is_drifted": group.is_drifted,
@@ -95,6 +96,32 @@ def column_table_of(use_case: UseCase, judged: Sequence[JudgedPartition]) -> pl.
             if f.name not in known
         ]
     return pl.DataFrame(rows, schema=dict(COLUMNS_SCHEMA))
+
+
+def newest_window(use_case: UseCase, lake: Lake) -> JudgedPartition:
+    """The newest window on record, with its groups and without its columns; there must be one."""
+    rows = lake.scan(table_name(use_case, WINDOWS)).filter(pl.col(PARTITION_KEY) == pl.col(PARTITION_KEY).max())
+    found = rows.collect().to_dicts()
+    groups = tuple(
+        JudgedGroup(
+            name=row["group"],
+            score=row["score"],
+            is_drifted=row["is_drifted"],
+            worst=row["worst_column"],
+            note=row["note"],
+        )
+        for row in found
+    )
+    is_judged = found[0]["group"] != ALL
+    return JudgedPartition(
+        key=found[0][PARTITION_KEY],
+        start=max(row[DAYS[0]] for row in found),
+        end=max(row[DAYS[1]] for row in found),
+        version=found[0]["model_version"],
+        rows={row["group"]: row["rows"] for row in found},
+        judgement=Judgement(groups=groups, columns=()) if is_judged else None,
+        note=None if is_judged else found[0]["note"],
+    )
 
 
 def write_tables(use_case: UseCase, judged: Sequence[JudgedPartition], lake: Lake, commit: Commit) -> TableVersion:

@@ -15,10 +15,10 @@ import polars as pl
 from assets.contracts import PARTITION_KEY, PREDICTION_TIME, UseCase
 from assets.logic.drift import Judgement, WindowCounts, findings_of, judge
 from assets.logic.drift_bins import Counts, Floats
-from assets.logic.drift_histograms import DayCounts, DayWindows, day_counts
+from assets.logic.drift_histograms import day_counts
 from assets.logic.drift_reference import DriftReference, ReferenceColumn
 from assets.stages.common import table_name
-from assets.stages.drift_reference import KeptReference, find_reference
+from assets.stages.drift_reference import KeptReference, reference_of
 from assets.stages.monitored import (
     DAY,
     LATE,
@@ -29,7 +29,7 @@ from assets.stages.monitored import (
     said_columns_of,
     scores_of,
 )
-from resources.errors import RegistryError
+from resources.errors import LakeError, RegistryError
 from resources.lake import Lake
 from resources.registry import MlflowModelRegistry
 
@@ -44,6 +44,7 @@ class JudgedPartition:
         version: The model it is about; None if nothing was predicted.
         rows: Feature rows in the window, by group of columns those that count.
         judgement: None if there is no reference, and `note` says why.
+        late: How much earlier the window of labels and residuals ends: as long as labels usually take.
     """
 
     key: str
@@ -53,6 +54,12 @@ class JudgedPartition:
     rows: Mapping[str, int]
     judgement: Judgement | None
     note: str | None = None
+    late: timedelta = timedelta(0)
+
+    def days_of(self, group: str) -> tuple[date, date]:
+        """First and last day of the window of a group."""
+        late = self.late if group in LATE else timedelta(0)
+        return self.start - late, self.end - late
 
 
 def judge_partitions(
@@ -64,7 +71,7 @@ def judge_partitions(
     found: dict[str, JudgedPartition] = {}
     for version in dict.fromkeys(about.values()):
         mine = [key for key in keys if about[key] == version]
-        kept, note = _reference(version, registry)
+        kept, note = _reference(use_case, version, lake, registry)
         if kept is None:
             for key in mine:
                 end = partitions.last_day(key)
@@ -123,83 +130,91 @@ def _first(use_case: UseCase, key: str, days: int) -> str:
     return use_case.partitions.key(use_case.partitions.last_day(key) - (days - 1) * ONE_DAY)
 
 
-def _reference(version: str | None, registry: MlflowModelRegistry) -> tuple[KeptReference | None, str | None]:
+def _reference(
+    use_case: UseCase, version: str | None, lake: Lake, registry: MlflowModelRegistry
+) -> tuple[KeptReference | None, str | None]:
+    """That of the version, by today's method, so that a history that is judged anew is judged alike."""
     if version is None:
         return None, "not judged: no prediction was made in the window, so there is no model to compare with"
     name, _, number = version.rpartition("/")
     try:
-        kept = find_reference(registry.version(name, int(number)), registry)
-    except RegistryError as error:
+        return reference_of(use_case, registry.version(name, int(number)), lake, registry), None
+    except (RegistryError, LakeError) as error:
         return None, f"not judged: {error}"
-    return kept, None if kept else f"not judged: {version} has no reference; materialise drift_reference"
 
 
 def _judged(
     use_case: UseCase, keys: Sequence[str], version: str, reference: DriftReference, lake: Lake
 ) -> list[JudgedPartition]:
-    days = reference.window_days
+    days, late = reference.window_days * ONE_DAY, reference.late_days * ONE_DAY
     ends = [use_case.partitions.last_day(key) for key in keys]
-    starts = [end - (days - 1) * ONE_DAY for end in ends]
-    rows = window_rows(use_case, min(starts), max(ends), version, lake)
-    seen, counted = _counted(use_case, keys, ends, reference, rows)
+    rows = window_rows(use_case, min(ends) - late - days + ONE_DAY, max(ends), version, lake)
+    counted = {group.name: _counted(use_case, keys, ends, group.name, reference, rows) for group in reference.groups}
+    seen = WindowCounts(
+        days={group: one.days for group, one in counted.items()},
+        counts={name: sums for one in counted.values() for name, sums in one.counts.items()},
+        findings={name: found for one in counted.values() for name, found in one.findings.items()},
+    )
     judgements = judge(reference, seen, use_case.automation.drift)
     return [
         JudgedPartition(
             key=key,
-            start=starts[i],
+            start=ends[i] - days + ONE_DAY,
             end=ends[i],
             version=version,
-            rows={group: int(sums[i]) for group, sums in counted.items()},
+            rows={group: int(one.rows[i]) for group, one in counted.items()},
             judgement=judgements[i],
+            late=late,
         )
         for i, key in enumerate(keys)
     ]
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Counted:
+    """One group of columns in windows: rows and days with rows, shape (windows,); histograms and findings by column."""
+
+    rows: Counts
+    days: Counts
+    counts: Mapping[str, Floats]
+    findings: Mapping[str, Sequence[str | None]]
+
+
 def _counted(
-    use_case: UseCase, keys: Sequence[str], ends: Sequence[date], reference: DriftReference, rows: pl.DataFrame
-) -> tuple[WindowCounts, dict[str, Counts]]:
-    last = np.array(ends, dtype="datetime64[D]")
-    days: dict[str, Counts] = {}
-    counts: dict[str, Floats] = {}
-    findings: dict[str, Sequence[str | None]] = {}
-    totals: dict[str, Counts] = {}
-    for group in reference.groups:
-        columns = [c for c in reference.columns if c.group == group.name]
-        there = rows_of_group(use_case, rows, group.name)
-        by_day = day_counts(there, there[DAY], [c.bins for c in columns])
-        windows = by_day.windows(last, reference.window_days)
-        if group.name in LATE:
-            known, filled = _as_known(use_case, keys, columns, there, windows, by_day)
-            counts |= known
-            totals[group.name] = known[columns[0].name].sum(axis=1).astype(np.int64)
-        else:
-            counts |= {c.name: by_day.sums(c.name, windows) for c in columns}
-            totals[group.name], filled = by_day.number(windows, "rows"), by_day.number(windows, "days")
-        days[group.name] = filled
-        findings |= {c.name: findings_of(c, by_day, counts[c.name], windows) for c in columns}
-    return WindowCounts(days=days, counts=counts, findings=findings), totals
-
-
-def _as_known(
     use_case: UseCase,
     keys: Sequence[str],
-    columns: Sequence[ReferenceColumn],
+    ends: Sequence[date],
+    group: str,
+    reference: DriftReference,
     rows: pl.DataFrame,
-    windows: DayWindows,
-    by_day: DayCounts,
-) -> tuple[dict[str, Floats], Counts]:
-    """What was known of the labels of each window at its end: histograms by column, and days with any."""
-    position = (rows[DAY].to_numpy().astype("datetime64[D]") - by_day.first).astype(np.int64)
-    known = known_by(rows).to_numpy()
-    found = {c.name: np.zeros((len(keys), c.bins.size)) for c in columns}
-    days = np.zeros(len(keys), dtype=np.int64)
-    for i, key in enumerate(keys):
-        first, last = np.searchsorted(position, [windows.begin[i], windows.end[i]])
-        in_time = known[first:last] <= int(end_of(use_case, key).timestamp() * 1_000_000)
-        days[i] = len(np.unique(position[first:last][in_time]))
-        there = rows[int(first) : int(last)].filter(pl.Series(in_time))
-        for column in columns:
-            nothing = np.zeros(len(there), dtype=np.int64)
-            found[column.name][i] = column.bins.histograms(there, nothing, 1)[0]
-    return found, days
+) -> _Counted:
+    columns = [c for c in reference.columns if c.group == group]
+    there = rows_of_group(use_case, rows, group)
+    if group not in LATE:
+        return _in_windows(columns, there, ends, reference.window_days)
+    # Each window as it was known at its own end, and no further than labels had come by then.
+    due = [end - reference.late_days * ONE_DAY for end in ends]
+    known = known_by(there)
+    parts = []
+    for key, last in zip(keys, due, strict=True):
+        in_window = pl.col(DAY).is_between(last - (reference.window_days - 1) * ONE_DAY, last)
+        in_time = known <= int(end_of(use_case, key).timestamp() * 1_000_000)
+        parts.append(_in_windows(columns, there.filter(in_time & in_window), [last], reference.window_days))
+    return _Counted(
+        rows=np.concatenate([p.rows for p in parts]),
+        days=np.concatenate([p.days for p in parts]),
+        counts={c.name: np.concatenate([p.counts[c.name] for p in parts]) for c in columns},
+        findings={c.name: [found for p in parts for found in p.findings[c.name]] for c in columns},
+    )
+
+
+def _in_windows(columns: Sequence[ReferenceColumn], rows: pl.DataFrame, ends: Sequence[date], days: int) -> _Counted:
+    by_day = day_counts(rows, rows[DAY], [c.bins for c in columns])
+    windows = by_day.windows(np.array(ends, dtype="datetime64[D]"), days)
+    counts = {c.name: by_day.sums(c.name, windows) for c in columns}
+    return _Counted(
+        rows=by_day.number(windows, "rows"),
+        days=by_day.number(windows, "days"),
+        counts=counts,
+        findings={c.name: findings_of(c, by_day, counts[c.name], windows) for c in columns},
+    )

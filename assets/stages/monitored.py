@@ -8,12 +8,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
 import polars as pl
 
 from assets.contracts import LABEL_KNOWN_AT, PARTITION_KEY, PREDICTION_TIME, FeatureKind, Task, UseCase
 from assets.logic.drift_bins import AnyBins, Kind, fit_bins
 from assets.logic.drift_pairs import pairs_of
 from assets.logic.drift_reference import LABEL, PREDICTION, RESIDUAL
+from assets.logic.in_control import USUALLY
 from assets.policies import OTHER
 from assets.stages.common import day_of
 
@@ -143,6 +145,18 @@ def said_columns_of(use_case: UseCase) -> dict[str, pl.DataType]:
 def known_by(rows: pl.DataFrame) -> pl.Series:
     """When the label of each row was known (UTC), microseconds since 1970; null while it is not."""
     return rows[LABEL_KNOWN_AT].cast(pl.Datetime("us", "UTC")).cast(pl.Int64)
+
+
+def late_days(use_case: UseCase, rows: pl.DataFrame) -> int:
+    """Days after the day of a row within which its label has usually come, if it ever comes.
+
+    Labels of later days that are there already are those that come early, which may be unlike the rest: a loan that
+    fails is known before one that is paid back.
+    """
+    until = use_case.partitions.local_day(pl.col(LABEL_KNOWN_AT).dt.offset_by("-1us"))  # at midnight the day is over
+    there = rows.filter(pl.col(use_case.target.name).is_not_null())
+    days = there.select((until - pl.col(DAY)).dt.total_days()).to_series().drop_nulls()
+    return max(int(np.quantile(days.to_numpy(), USUALLY, method="inverted_cdf")), 0) if len(days) else 0
 
 
 def _residual(use_case: UseCase, rows: pl.DataFrame, said: pl.DataFrame) -> pl.Series:

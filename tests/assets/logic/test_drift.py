@@ -18,6 +18,7 @@ from tests.support.quiet_worlds import BINS, GROUPS, bins, counted, quiet_days
 
 WINDOW, YEAR, LATER = 14, 365, 20
 FIRST = date(2024, 1, 1)
+END = FIRST + timedelta(days=YEAR)
 POLICY = DriftPolicy(window=timedelta(days=WINDOW))
 COLUMNS = sum(GROUPS.values())
 
@@ -114,7 +115,7 @@ def labelled_days(days: int, *, halved: int = 0) -> pl.DataFrame:
 @pytest.mark.parametrize(("halved", "found"), [(0, []), (WINDOW, ["residual"])])
 def test_a_halved_rate_of_the_label_is_found_in_the_residual(halved: int, found: list[str]) -> None:
     rows = labelled_days(YEAR + WINDOW, halved=halved)
-    is_before = pl.col("day") < FIRST + timedelta(days=YEAR)
+    is_before = pl.col("day") < END
     before, after = rows.filter(is_before), rows.filter(~is_before)
     kept = {
         "label": [fit_bins(before["label"], "numeric", counts_nulls=False)],
@@ -173,6 +174,33 @@ def test_too_short_a_reference_is_not_judged_and_says_so(year: Counts) -> None:
     assert [g.score for g in found.groups] == [None] * 3
     assert drifted(found) == []
     assert "4 are needed" in str(found.groups[0].note)
+
+
+def test_a_group_that_could_never_alarm_is_not_judged_and_says_so(year: Counts) -> None:
+    reference = reference_of(year[: 4 * WINDOW])
+    silent = [g for g in reference.groups if g.limit is None]
+    assert silent
+    assert all("nothing in common" in str(g.note) for g in silent)
+    for group in reference.groups:
+        can_alarm = any(c.limit is not None for c in reference.columns if c.group == group.name)
+        assert can_alarm == (group not in silent)
+
+
+def test_the_chance_of_a_mean_is_taken_off_a_thin_window_as_it_is_put_into_the_limits() -> None:
+    rows = labelled_days(YEAR + WINDOW, halved=WINDOW)
+    before, after = rows.filter(pl.col("day") < END), rows.filter(pl.col("day") >= END)
+    bins = [fit_bins(before["residual"], "mean")]
+    reference = make_reference({"residual": day_counts(before, before["day"], bins)}, {"residual": bins}, {}, POLICY)
+
+    whole = day_counts(after, after["day"], bins).counts["residual"].sum(axis=0)
+    seen = WindowCounts(
+        days={"residual": np.array([WINDOW, WINDOW])},
+        counts={"residual": np.stack([whole, whole / 10])},
+        findings={"residual": [None, None]},
+    )
+    full, thin = (one.groups[0].score for one in judge(reference, seen, POLICY))
+    assert full is not None
+    assert thin == pytest.approx(full, rel=0.05)
 
 
 def test_a_reference_with_rows_on_few_days_is_not_judged(year: Counts) -> None:

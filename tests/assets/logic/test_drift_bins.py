@@ -62,6 +62,11 @@ def test_equally_frequent_categories_have_the_same_bins_in_any_order_of_rows() -
     assert fit_bins(pl.Series("x", values), "categorical") == fit_bins(pl.Series("x", values[::-1]), "categorical")
 
 
+@pytest.mark.parametrize("name", ["count", "rows", "word"])
+def test_a_column_may_be_called_like_any_word(name: str) -> None:
+    assert fit_bins(pl.Series(name, ["a", "b", "a"]), "categorical").categories == ("a", "b")
+
+
 PAIR = PairBins(
     first=fit_bins(pl.Series("x", [1.0, 5.0]), "numeric"), second=fit_bins(pl.Series("c", ["a", "b"]), "categorical")
 )

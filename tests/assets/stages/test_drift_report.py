@@ -20,6 +20,7 @@ from assets.stages.drift_reference import KEPT_AS, find_reference, find_sample
 from assets.stages.drift_report import NEWEST
 from assets.stages.drift_tables import ALL, COLUMNS_SCHEMA, UNKNOWN, WINDOWS_SCHEMA
 from assets.stages.drift_windows import end_of
+from assets.stages.monitored import LATE
 from resources.evidently_workspace import EvidentlyWorkspace
 from resources.lake import Commit
 from tests.support import few_days
@@ -114,7 +115,8 @@ def test_every_group_of_every_partition_is_judged(whole: Home) -> None:
     assert all(set(g) == GROUPS for g in windows.group_by(PARTITION_KEY).agg("group")["group"])
     last = windows.filter(pl.col(PARTITION_KEY) == LAST)
     assert last["score"].null_count() == 0
-    assert set(last["window_start"].cast(pl.String)) == {DAYS[-2]}
+    first = dict(last.select("group", pl.col("window_start").cast(pl.String)).iter_rows())
+    assert first == {group: DAYS[-3] if group in LATE else DAYS[-2] for group in GROUPS}
     assert set(last["model_version"]) == set(last["reference"]) == {"flight_delays/1"}
 
 
@@ -139,12 +141,40 @@ def test_a_window_that_begins_before_the_first_score_has_no_predictions_to_judge
     assert first["rows"].to_list() == [len(whole.rows("predictions", DAYS[0]))]
 
 
-def test_labels_count_only_if_they_were_known_at_the_end_of_the_partition(whole: Home) -> None:
-    rows = whole.rows("features", *DAYS[-2:]).filter(pl.col("is_late").is_not_null())
-    known = rows.filter(pl.col("label_known_at") <= end_of(FEW_DAYS, LAST))
+def test_labels_count_up_to_the_last_day_that_has_them_all(whole: Home) -> None:
+    rows = whole.rows("features", *DAYS[-3:-1]).filter(pl.col("is_late").is_not_null())
     found = whole.rows("drift_windows", LAST).filter(pl.col("group") == "label")
-    assert found["rows"].to_list() == [len(known)]
-    assert len(known) < len(rows)
+    assert found["rows"].to_list() == [len(rows)]
+
+
+def test_labels_count_only_if_they_were_known_at_the_end_of_the_partition(home: Home) -> None:
+    years_late = pl.col("label_known_at").dt.offset_by("1y")
+    before = len(home.rows("features", *DAYS[-3:-1]).filter(pl.col("is_late").is_not_null()))
+    is_first = pl.int_range(pl.len()).over(PARTITION_KEY) < 5
+    change(
+        home, DAYS[-2], lambda rows: rows.with_columns(pl.when(is_first).then(years_late).otherwise("label_known_at"))
+    )
+    late = len(home.rows("features", *DAYS[-3:-1]).filter(is_first & pl.col("is_late").is_not_null()))
+    report(home)
+    found = home.rows("drift_windows", LAST).filter(pl.col("group") == "label")
+    assert found["rows"].to_list() == [before - late]
+
+
+def test_what_became_known_later_changes_nothing_that_was_found(home: Home) -> None:
+    at_once = home.rows("drift_windows", LAST), home.rows("drift_columns", LAST)
+    end = pl.lit(end_of(FEW_DAYS, LAST))
+
+    def as_known_then(rows: pl.DataFrame) -> pl.DataFrame:
+        unknown = pl.col("label_known_at") > end
+        names = ("is_late", "label_known_at")
+        return rows.with_columns(pl.when(unknown).then(None).otherwise(pl.col(n)).alias(n) for n in names)
+
+    missing = home.rows("features", LAST)["is_late"].null_count()
+    change(home, LAST, as_known_then)
+    assert home.rows("features", LAST)["is_late"].null_count() > missing
+    report(home)
+    for before, name in zip(at_once, ("drift_windows", "drift_columns"), strict=True):
+        assert home.rows(name, LAST).equals(before)
 
 
 def test_day_by_day_the_same_is_found_as_in_one_run(home: Home) -> None:
@@ -218,21 +248,50 @@ def test_a_feature_that_the_model_never_saw_is_a_finding(home: Home) -> None:
 
 
 @pytest.mark.parametrize("day", ["2013-01-25", "2013-03-01"])
-def test_a_window_without_predictions_is_a_row_that_says_so_and_does_not_pass(home: Home, day: str) -> None:
-    check = checks(report(home, day, day))["drift_report/nothing_has_drifted"]
+def test_a_window_without_predictions_is_a_row_that_says_so(home: Home, day: str) -> None:
+    report(home, day, day)
     row = home.rows("drift_windows", day).to_dicts()
     assert [(r["group"], r["score"], r["is_drifted"]) for r in row] == [(ALL, None, False)]
     assert "no prediction was made" in row[0]["note"]
-    assert not check.passed
 
 
-def test_a_model_without_a_reference_is_not_judged_and_says_what_to_do(trained: Trained, tmp_path: Path) -> None:
-    home = trained.home.copy(tmp_path / "home", use_case=watched())
+def test_a_newest_window_that_could_not_be_judged_does_not_pass(home: Home) -> None:
+    assert not checks(report(home, "2013-03-01", "2013-03-01"))["drift_report/nothing_has_drifted"].passed
+
+
+def test_a_window_of_a_model_without_a_reference_is_judged_by_one_that_is_made_for_it(
+    trained: Trained, tmp_path: Path
+) -> None:
+    home = with_own_artifacts(trained.home.copy(tmp_path / "home", use_case=watched()), trained.home.folder)
     assert home.run("score", first=LAST).success
     report(home)
-    assert home.rows("drift_windows")["note"].to_list() == [
-        "not judged: flight_delays/1 has no reference; materialise drift_reference"
-    ]
+    assert set(home.rows("drift_windows")["reference"]) == {"flight_delays/1"}
+
+
+def test_a_history_that_is_judged_anew_is_judged_by_the_method_and_policy_of_today(home: Home) -> None:
+    report(replace(home, use_case=watched(window=timedelta(days=3))), DAYS[-2], DAYS[-2])
+    found = home.rows("drift_windows", DAYS[-2]).filter(pl.col("group") == "schedule")
+    assert found["window_start"].cast(pl.String).to_list() == [DAYS[-4]]
+
+
+def test_a_window_of_a_model_that_is_gone_is_not_judged_and_says_why(home: Home) -> None:
+    gone = home.rows("predictions", LAST).with_columns(pl.lit("flight_delays/7").alias("model_version"))
+    home.lake.write(home.table("predictions"), gone, partitions=[LAST], commit=COMMIT)
+    report(home)
+    (note,) = home.rows("drift_windows", LAST)["note"]
+    assert note.startswith("not judged: ")
+    assert "7" in note
+
+
+def test_after_a_backfill_of_the_past_the_newest_window_is_still_what_is_told(home: Home) -> None:
+    folder = home.folder / "reports" / "flight_delays" / "drift_report"
+    newest = (folder / "latest.json").read_bytes()
+    change(home, DAYS[1], lambda rows: rows.with_columns(pl.col("plane_model").str.to_lowercase()))
+    check = checks(report(home, DAYS[1], DAYS[1]))["drift_report/nothing_has_drifted"]
+    assert home.rows("drift_windows", DAYS[1])["is_drifted"].any()
+    assert (check.passed, check.metadata["partition"].value) == (True, LAST)
+    assert (folder / "latest.json").read_bytes() == newest
+    assert (folder / f"{DAYS[1]}.json").is_file()
 
 
 def test_predictions_of_another_version_are_not_mixed_in(home: Home) -> None:

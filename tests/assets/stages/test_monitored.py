@@ -8,10 +8,12 @@ import polars as pl
 import pytest
 
 from assets.automation import Automation, DriftPolicy
-from assets.contracts import PARTITION_KEY, PREDICTION_TIME, UseCase
+from assets.contracts import LABEL_KNOWN_AT, PARTITION_KEY, PREDICTION_TIME, UseCase
 from assets.policies import OTHER
 from assets.stages.drift_reference import calibrated
 from assets.stages.monitored import (
+    DAY,
+    late_days,
     monitored_columns,
     monitored_rows,
     rows_of_group,
@@ -57,7 +59,10 @@ def feature_rows(use_case: UseCase, per_day: int = 20) -> pl.DataFrame:
             use_case.target.name: labels[use_case.task],
             PARTITION_KEY: keys,
         }
-    ).with_columns(pl.col("due_at").dt.offset_by("-1h").alias(PREDICTION_TIME))
+    ).with_columns(
+        pl.col("due_at").dt.offset_by("-1h").alias(PREDICTION_TIME),
+        pl.col("due_at").dt.offset_by("3h").alias(LABEL_KNOWN_AT),
+    )
 
 
 def said(use_case: UseCase, number: int) -> pl.DataFrame:
@@ -107,6 +112,27 @@ def test_rows_without_a_score_or_a_label_count_for_the_features_alone(task: str)
     seen = monitored_rows(use_case, rows, spoken)
     counted = {g: len(rows_of_group(use_case, seen, g)) for g in ("parcel", "prediction", "label", "residual")}
     assert counted == {"parcel": 3, "prediction": 2, "label": 2, "residual": 1}
+
+
+@pytest.mark.parametrize(
+    ("later", "days"),
+    [("0h", 0), ("24h", 0), ("24h1us", 1), ("228h", 9)],
+    ids=["same day", "midnight", "after midnight", "days"],
+)
+def test_labels_are_late_by_the_days_after_their_own(later: str, days: int) -> None:
+    own = feature_rows(TOY).with_columns(pl.col(PARTITION_KEY).str.to_date().alias(DAY))
+    begin = pl.col(DAY).cast(pl.Datetime("us")).dt.replace_time_zone(TOY.partitions.timezone)
+    rows = own.with_columns(begin.dt.offset_by(later).dt.convert_time_zone("UTC").alias(LABEL_KNOWN_AT))
+    assert late_days(TOY, rows) == days
+
+
+def test_labels_are_late_by_as_much_as_almost_all_of_them() -> None:
+    rows = feature_rows(TOY).with_columns(pl.col(PARTITION_KEY).str.to_date().alias(DAY))
+    number, known = pl.int_range(pl.len()), pl.col(LABEL_KNOWN_AT)
+    late = rows.with_columns(pl.when(number % 100 < 2).then(known.dt.offset_by("20d")).otherwise(known))
+    lost = rows.with_columns(pl.when(number % 300 < 1).then(known.dt.offset_by("9y")).otherwise(known))
+    assert late_days(TOY, late) == 20
+    assert late_days(TOY, lost) == late_days(TOY, rows) == 0
 
 
 def test_scores_find_their_rows_whatever_their_order() -> None:
