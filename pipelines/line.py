@@ -25,6 +25,7 @@ from pipelines.jobs import ingested_assets, job_name
 from pipelines.killed import LAUNCHED_BY, LINE
 from pipelines.progress import Echo, Progress
 from pipelines.upkeep import monitor_due, score_due
+from resources.clock import Clock
 from resources.errors import ThroughlineError
 from resources.lake import Lake
 from resources.landing import LandingZone
@@ -175,7 +176,7 @@ class Line:
         if self._lake.version(ledger) is None:
             return False
         decisions = self._lake.scan(ledger).select("decided_at", "training_set").collect().sort("decided_at")
-        return bool(decisions["training_set"][-1] == make_manifest(self.use_case, self._lake).id)
+        return bool(decisions["training_set"][-1] == make_manifest(self.use_case, self._lake, self._clock.now()).id)
 
     def _keys(self, purpose: str) -> AbstractSet[dg.AssetKey]:
         return self.defs.resolve_job_def(job_name(self.use_case.name, purpose)).asset_layer.selected_asset_keys
@@ -183,6 +184,10 @@ class Line:
     @property
     def _lake(self) -> Lake:
         return cast(Lake, (self.defs.resources or {})["lake"])
+
+    @property
+    def _clock(self) -> Clock:
+        return cast(Clock, (self.defs.resources or {})["clock"])
 
     @property
     def _landing(self) -> LandingZone:

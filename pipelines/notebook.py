@@ -6,6 +6,7 @@ Does not belong here: making or changing anything; that is the line's.
     from pipelines.notebook import assets_of, load, model, training_data, try_family
 """
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
@@ -118,7 +119,7 @@ def training_data(use_case: str) -> Prepared:
 
     declared = catalogue.use_case(use_case)
     lake: Lake = resources_here()["lake"]
-    manifest = frozen_manifest(use_case) or training_set.make_manifest(declared, lake)
+    manifest = frozen_manifest(use_case) or training_set.make_manifest(declared, lake, datetime.now(UTC))
     if manifest.features != tuple(declared.feature_names):
         raise NotebookError(
             f"the last training set of {use_case} has other features than are declared now; run "

@@ -149,6 +149,8 @@ class TrainingManifest:
         rows: Row counts by window name (`train`, `validation`, `test`).
         classes: Of a multiclass task, those that models tell apart; see `known_classes`.
         created_at: When it was written (UTC); not part of the identity.
+        known_through: When the last label that counts became known (UTC); those that came later count as not there.
+            None: all count.
     """
 
     use_case: str
@@ -161,11 +163,13 @@ class TrainingManifest:
     code_version: str
     created_at: datetime
     classes: tuple[str, ...] = ()
+    known_through: datetime | None = None
 
     @property
     def id(self) -> str:
         """Sha256, 64 hex digits, of the canonical JSON of everything but the time of writing."""
-        content = {name: value for name, value in asdict(self).items() if name != "created_at"}
+        # What is None was not thought of when older manifests got their ids.
+        content = {n: value for n, value in asdict(self).items() if n != "created_at" and value is not None}
         return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
 
     def to_json(self) -> str:

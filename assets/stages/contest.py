@@ -7,7 +7,7 @@ deciding (`assets/logic`), and the asset that reports it (`evaluation_report.py`
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from pathlib import Path
 
 import numpy as np
@@ -110,7 +110,7 @@ class Contest:
             ),
         )
 
-    def evaluated(self, run_id: str) -> Evaluation:
+    def evaluated(self, run_id: str, now: datetime) -> Evaluation:
         """The evaluation, with an explanation of the model it is about."""
         manifest, use_case = self.manifest, self.use_case
         header = Header(
@@ -118,7 +118,7 @@ class Contest:
             question=use_case.description,
             task=use_case.task,
             test=manifest.windows.test,
-            created_at=datetime.now(UTC),
+            created_at=now,
             basis=_basis(manifest, run_id, self.notes),
             classes=outputs_of(manifest),
         )

@@ -22,6 +22,7 @@ from assets.reports.task_pages import key_figures
 from assets.stages.common import asset_facts, asset_key, pictures
 from assets.stages.contest import Contest, Verdict
 from assets.trainers.families import family_name
+from resources.clock import Clock
 from resources.lake import Lake
 from resources.mlflow_versions import ModelVersion
 from resources.registry import MlflowModelRegistry
@@ -57,11 +58,12 @@ def build_evaluation_report(use_case: UseCase) -> dg.AssetsDefinition:
         lake: Lake,
         registry: MlflowModelRegistry,
         reports: Reports,
+        clock: Clock,
         **candidates: ModelVersion,
     ) -> Iterator[dg.MaterializeResult[Verdict]]:
         contest = Contest.gather(use_case, training_set, candidates, lake, registry)
         context.log.info(f"judging {len(candidates)} candidates on {len(contest.rows.label):,} unseen rows")
-        evaluation = contest.evaluated(context.run.run_id)
+        evaluation = contest.evaluated(context.run.run_id, clock.now())
         verdict = contest.verdict(evaluation, f"{context.run.run_id}/{training_set.id[:16]}")
         published = publish(evaluation, reports, registry, context.run.run_id)
         context.log.info(verdict.reasons[0])

@@ -5,7 +5,7 @@ Belongs here: writing the manifest, and reading rows back by it. Does not belong
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import pairwise
 
 import dagster as dg
@@ -29,6 +29,7 @@ from assets.stages.common import asset_facts, asset_key, day_of, table_name
 from assets.stages.features import features_code_version
 from assets.stages.raw import raw_code_version
 from assets.trainers.base import Rows, TrainingData
+from resources.clock import Clock
 from resources.lake import Lake
 
 DAY = "day"
@@ -54,9 +55,11 @@ def build_training_set(use_case: UseCase) -> dg.AssetsDefinition:
             ),
         ],
     )
-    def training_set(context: dg.AssetExecutionContext, lake: Lake) -> Iterator[dg.MaterializeResult[TrainingManifest]]:
+    def training_set(
+        context: dg.AssetExecutionContext, lake: Lake, clock: Clock
+    ) -> Iterator[dg.MaterializeResult[TrainingManifest]]:
         try:
-            manifest = make_manifest(use_case, lake)
+            manifest = make_manifest(use_case, lake, clock.now())
         except SplitError as error:
             raise dg.Failure(description=f"{use_case.name}: {error}", allow_retries=False) from error
         windows = {name: str(window) for name, window in manifest.windows.named().items()}
@@ -86,8 +89,16 @@ def training_set_code_version(use_case: UseCase) -> str:
     return code_version(f"{__name__}:make_manifest", values=values)
 
 
-def make_manifest(use_case: UseCase, lake: Lake) -> TrainingManifest:
-    """The manifest of what the lake holds now.
+def make_manifest(use_case: UseCase, lake: Lake, now: datetime) -> TrainingManifest:
+    """The manifest of what the lake holds, with the labels that are known now.
+
+    A table may hold labels that nobody knows yet: of a replay all of them, and those that a use case takes for known
+    some days after they landed.
+
+    Args:
+        use_case: The declaration.
+        lake: Where features are.
+        now: The present (UTC).
 
     Raises:
         SplitError: If too few days are known.
@@ -98,7 +109,10 @@ def make_manifest(use_case: UseCase, lake: Lake) -> TrainingManifest:
     if versions["features"] is None:
         raise SplitError("no features have been made yet; materialise features first")
     target = use_case.target.name
-    rows = lake.scan(features, version=versions["features"]).select(day_of(use_case).alias(DAY), target).collect()
+    frozen = lake.scan(features, version=versions["features"])
+    through = frozen.filter(pl.col(LABEL_KNOWN_AT) <= now).select(pl.col(LABEL_KNOWN_AT).max()).collect().item()
+    label = pl.when(_is_known(use_case, through)).then(target).alias(target)
+    rows = frozen.select(day_of(use_case).alias(DAY), label).collect()
     windows = split_days(rows.filter(pl.col(target).is_not_null())[DAY].unique().to_list(), use_case.split)
     in_training = rows.filter(windows.train.contains(pl.col(DAY)))[target]
     return TrainingManifest(
@@ -111,7 +125,8 @@ def make_manifest(use_case: UseCase, lake: Lake) -> TrainingManifest:
         classes=known_classes(in_training) if use_case.task == "multiclass" else (),
         seed=use_case.seed,
         code_version=features_code_version(use_case),
-        created_at=datetime.now(UTC),
+        created_at=now,
+        known_through=through,
     )
 
 
@@ -125,7 +140,7 @@ def labelled_rows(use_case: UseCase, lake: Lake, manifest: TrainingManifest, win
     """
     days = manifest.windows.named()[window]
     rows = lake.scan(table_name(use_case, "features"), version=manifest.tables["features"])
-    wanted = days.contains(day_of(use_case)) & pl.col(use_case.target.name).is_not_null()
+    wanted = days.contains(day_of(use_case)) & _is_known(use_case, manifest.known_through)
     found = rows.filter(wanted).collect().sort(day_of(use_case), *use_case.row_order, maintain_order=True)
     expected = manifest.rows[window].labelled
     if len(found) != expected:
@@ -135,6 +150,12 @@ def labelled_rows(use_case: UseCase, lake: Lake, manifest: TrainingManifest, win
             allow_retries=False,
         )
     return found
+
+
+def _is_known(use_case: UseCase, through: datetime | None) -> pl.Expr:
+    """Whether a row has a label that counts; one that nobody dated always does."""
+    there = pl.col(use_case.target.name).is_not_null()
+    return there if through is None else there & (pl.col(LABEL_KNOWN_AT) <= through).fill_null(True)
 
 
 def as_rows(use_case: UseCase, rows: pl.DataFrame, classes: Sequence[str] = ()) -> Rows:

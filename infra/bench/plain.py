@@ -112,7 +112,7 @@ class Script:
     def train(self) -> None:
         """From features to a judged model that answers."""
         with self._stage("training_set"):
-            manifest = make_manifest(self.use_case, self.lake)
+            manifest = make_manifest(self.use_case, self.lake, datetime.now(UTC))
         versions: dict[str, ModelVersion] = {}
         for spec in self.use_case.trainers:
             with self._stage(spec.family):
@@ -159,7 +159,7 @@ class Script:
 
     def _judged(self, manifest: TrainingManifest, versions: dict[str, ModelVersion]) -> Verdict:
         contest = Contest.gather(self.use_case, manifest, versions, self.lake, self.registry)
-        evaluation = contest.evaluated(RUN)
+        evaluation = contest.evaluated(RUN, datetime.now(UTC))
         publish(evaluation, self.reports, self.registry, RUN)
         return contest.verdict(evaluation, RUN)
 

@@ -3,6 +3,7 @@
 import json
 import re
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import mlflow
@@ -21,6 +22,7 @@ from resources.mlflow_versions import ModelVersion
 from tests.support.few_days import FEW_DAYS, LAST, Home, Trained, failures
 
 SPEC = FEW_DAYS.trainers[0]
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def version_of(home: Home, number: int = 1) -> ModelVersion:
@@ -42,7 +44,7 @@ def client_and_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[mlflow.Mlf
 
 def test_the_run_tells_who_made_it_from_what(client_and_run: tuple[mlflow.MlflowClient, Run], trained: Trained) -> None:
     run = client_and_run[1]
-    manifest = make_manifest(trained.home.use_case, trained.home.lake)
+    manifest = make_manifest(trained.home.use_case, trained.home.lake, NOW)
     assert run.info.status == "FINISHED"
     told = {
         "dagster.run_id": trained.result.run_id,
@@ -67,7 +69,7 @@ def test_the_run_names_every_table_it_read_at_its_version(
     client_and_run: tuple[mlflow.MlflowClient, Run], trained: Trained
 ) -> None:
     home = trained.home
-    manifest = make_manifest(home.use_case, home.lake)
+    manifest = make_manifest(home.use_case, home.lake, NOW)
     found = {}
     for given in client_and_run[1].inputs.dataset_inputs:
         tags = {tag.key: tag.value for tag in given.tags}
@@ -86,7 +88,7 @@ def test_the_run_keeps_the_manifest_the_search_and_a_plot(
     paths = {a.path for folder in (None, "plots") for a in client.list_artifacts(run.info.run_id, folder)}
     assert {"training_set.json", "search.json", "plots/validation_calibration.png"} <= paths
     kept = json.loads(Path(client.download_artifacts(run.info.run_id, "training_set.json", str(tmp_path))).read_text())
-    assert kept["id"] == make_manifest(trained.home.use_case, trained.home.lake).id
+    assert kept["id"] == make_manifest(trained.home.use_case, trained.home.lake, NOW).id
 
 
 def test_the_model_takes_its_own_example_and_says_what_it_wants(trained: Trained) -> None:
@@ -126,7 +128,7 @@ def test_the_same_data_code_and_configuration_make_the_same_model_and_fingerprin
     assert result.success, failures(result)
     first, second = (own.registry.tags(version_of(own, n)) for n in (1, 2))
     assert first[FINGERPRINT_TAG] == second[FINGERPRINT_TAG]
-    manifest = make_manifest(own.use_case, own.lake)
+    manifest = make_manifest(own.use_case, own.lake, NOW)
     rows = labelled_rows(own.use_case, own.lake, manifest, "test").select(FEW_DAYS.feature_names)
     scores = [model_of(own, tmp_path / str(n), n).predict(rows) for n in (1, 2)]
     assert np.array_equal(*scores)
@@ -136,12 +138,12 @@ def test_other_data_another_configuration_or_another_seed_have_another_fingerpri
     ingested: Home, tmp_path: Path
 ) -> None:
     own = ingested.copy(tmp_path / "home")
-    before = make_manifest(own.use_case, own.lake)
+    before = make_manifest(own.use_case, own.lake, NOW)
     own.lake.delete_partitions(own.table("features"), [LAST], Commit(dagster_run_id="a", code_version="test"))
     manifests = [
         before,
-        make_manifest(own.use_case, own.lake),
-        make_manifest(replace(own.use_case, seed=1), own.lake),
+        make_manifest(own.use_case, own.lake, NOW),
+        make_manifest(replace(own.use_case, seed=1), own.lake, NOW),
     ]
     specs = [SPEC, replace(SPEC, parameters={"C": 1.0}), replace(SPEC, search_trials=1)]
     found = {fingerprint_of(m, family_code_version(s)) for m in manifests for s in specs}

@@ -1,6 +1,7 @@
 """The report says who was judged on what, and the verdict hands on exact versions."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from resources.errors import RegistryError
 from resources.registry import MlflowModelRegistry
 from resources.reports import Reports
 from tests.support.few_days import FEW_DAYS, LAST, Home, Trained, checks, failures
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -36,7 +39,7 @@ def test_candidates_and_baselines_are_judged_on_the_labelled_rows_of_the_test_wi
     report: dict[str, Any], trained: Trained
 ) -> None:
     home = trained.home
-    rows = labelled_rows(home.use_case, home.lake, make_manifest(home.use_case, home.lake), "test")
+    rows = labelled_rows(home.use_case, home.lake, make_manifest(home.use_case, home.lake, NOW), "test")
     assert report["test"].items() >= {"start": "2013-02-03", "end": LAST, "rows": len(rows)}.items()
     assert {"logistic_regression", "base_rate", "group_rate"} <= report["models"].keys()
     assert report["models"]["logistic_regression"]["model_version"] == "flight_delays/1"
@@ -56,7 +59,7 @@ def test_an_evaluation_that_cannot_be_put_on_record_leaves_no_report(trained: Tr
     home = trained.home
     contest = Contest.gather(
         home.use_case,
-        make_manifest(home.use_case, home.lake),
+        make_manifest(home.use_case, home.lake, NOW),
         {"logistic_regression": home.registry.version("flight_delays", 1)},
         home.lake,
         home.registry,
@@ -65,7 +68,7 @@ def test_an_evaluation_that_cannot_be_put_on_record_leaves_no_report(trained: Tr
         tracking_uri=f"sqlite:///{tmp_path}/mlflow.db", artifact_root="/proc/nowhere", ui_url="http://127.0.0.1:5000"
     )
     with pytest.raises(RegistryError):
-        publish(contest.evaluated("a run"), Reports(root=str(tmp_path / "reports")), nowhere, "a run")
+        publish(contest.evaluated("a run", NOW), Reports(root=str(tmp_path / "reports")), nowhere, "a run")
     assert not (tmp_path / "reports").exists()
 
 
@@ -99,7 +102,7 @@ def test_the_verdict_names_the_winner_and_the_training_set_exactly(trained: Trai
     verdict = trained.result.output_for_node("flight_delays__evaluation_report")
     assert verdict.winner == verdict.best == home.registry.version("flight_delays", 1)
     assert verdict.champion is None
-    assert verdict.training_set == make_manifest(home.use_case, home.lake).id
+    assert verdict.training_set == make_manifest(home.use_case, home.lake, NOW).id
     assert verdict.evaluation_id.startswith(trained.result.run_id)
 
 

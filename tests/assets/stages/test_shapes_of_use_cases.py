@@ -30,7 +30,7 @@ from resources.sources import FileSource
 
 UTC_TIME = pl.Datetime("us", "UTC")
 COMMIT = Commit(dagster_run_id="a-run", code_version="a-version")
-START = datetime(2024, 1, 1, tzinfo=UTC)
+START, NOW = datetime(2024, 1, 1, tzinfo=UTC), datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def build_features(spine: pl.DataFrame, _: History) -> pl.DataFrame:
@@ -108,7 +108,7 @@ def test_a_lead_that_differs_by_row_is_the_prediction_time() -> None:
 
 
 def test_weeks_are_split_by_day(tmp_path: Path) -> None:
-    manifest = make_manifest(LOAD, lake_of(LOAD, tmp_path))
+    manifest = make_manifest(LOAD, lake_of(LOAD, tmp_path), NOW)
     assert str(manifest.windows.test) == "2024-01-20 to 2024-01-24"
     assert {name: rows.labelled for name, rows in manifest.rows.items()} == {
         "train": 15 * 48,
@@ -119,13 +119,13 @@ def test_weeks_are_split_by_day(tmp_path: Path) -> None:
 
 def test_rows_of_a_window_that_begins_within_a_week_are_only_its_own(tmp_path: Path) -> None:
     lake = lake_of(LOAD, tmp_path)
-    rows = labelled_rows(LOAD, lake, make_manifest(LOAD, lake), "test")
+    rows = labelled_rows(LOAD, lake, make_manifest(LOAD, lake, NOW), "test")
     assert rows["read_at"].dt.date().min() == date(2024, 1, 20)
 
 
 def test_resampling_goes_by_day_also_where_partitions_are_weeks(tmp_path: Path) -> None:
     lake = lake_of(LOAD, tmp_path)
-    rows = as_rows(LOAD, labelled_rows(LOAD, lake, make_manifest(LOAD, lake), "test"))
+    rows = as_rows(LOAD, labelled_rows(LOAD, lake, make_manifest(LOAD, lake, NOW), "test"))
     assert len(np.unique(rows.day)) == 5
 
 
@@ -134,7 +134,7 @@ def test_a_class_that_comes_after_training_is_one_of_the_others(tmp_path: Path) 
         LOAD, task="multiclass", target=replace(LOAD.target, name="weather_then", label=pl.col("weather"))
     )
     lake = lake_of(weather, tmp_path)
-    manifest = make_manifest(weather, lake)
+    manifest = make_manifest(weather, lake, NOW)
     data = training_data(weather, lake, manifest)
     test = as_rows(weather, labelled_rows(weather, lake, manifest, "test"), manifest.classes)
     assert (manifest.classes, set(data.train.label), set(test.label)) == (("sun",), {0}, {1})

@@ -1,7 +1,8 @@
 """The training set is a choice that can be repeated, although the lake moves on."""
 
+import json
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import polars as pl
@@ -9,7 +10,7 @@ import pytest
 from dagster import Failure
 
 from assets.contracts import LABEL_KNOWN_AT, PARTITION_KEY
-from assets.logic.splits import RowCounts
+from assets.logic.splits import RowCounts, TrainingManifest
 from assets.policies import TimeSplit
 from assets.stages.training_set import labelled_rows, make_manifest, training_data
 from resources.lake import Commit
@@ -26,6 +27,7 @@ from tests.support.few_days import (
 )
 
 COMMIT = Commit(dagster_run_id="a test", code_version="a test")
+NOW, HOUR = datetime(2026, 1, 1, tzinfo=UTC), timedelta(hours=1)
 TEST_DAYS = days_between("2013-02-03", LAST)
 
 
@@ -40,14 +42,14 @@ def overwrite(home: Home, *days: str, **columns: pl.Expr) -> None:
 
 
 def test_the_manifest_of_an_unchanged_lake_is_the_same_whenever_it_is_written(ingested: Home) -> None:
-    first, second = (make_manifest(ingested.use_case, ingested.lake) for _ in range(2))
+    first, second = (make_manifest(ingested.use_case, ingested.lake, NOW + hours * HOUR) for hours in (0, 1))
     assert first.created_at < second.created_at
     assert first.id == second.id
 
 
 def test_the_manifest_names_days_table_versions_and_counts(trained: Trained) -> None:
     home = trained.home
-    manifest = make_manifest(home.use_case, home.lake)
+    manifest = make_manifest(home.use_case, home.lake, NOW)
     assert str(manifest.windows.train) == f"{FEATURES_FROM} to 2013-01-31"
     assert str(manifest.windows.validation) == "2013-02-01 to 2013-02-02"
     assert str(manifest.windows.test) == f"{TEST_DAYS[0]} to {LAST}"
@@ -59,14 +61,39 @@ def test_the_manifest_names_days_table_versions_and_counts(trained: Trained) -> 
 
 
 def test_new_data_is_another_training_set(own: Home) -> None:
-    before = make_manifest(own.use_case, own.lake)
+    before = make_manifest(own.use_case, own.lake, NOW)
     overwrite(own, LAST, temp_f=pl.col("temp_f") + 1)
-    assert make_manifest(own.use_case, own.lake).id != before.id
+    assert make_manifest(own.use_case, own.lake, NOW).id != before.id
+
+
+def test_a_label_that_is_not_known_yet_is_none(ingested: Home) -> None:
+    now = datetime(2013, 2, 6, 17, tzinfo=UTC)
+    manifest = make_manifest(ingested.use_case, ingested.lake, now)
+    assert str(manifest.windows.test.end) == "2013-02-06"
+    rows = ingested.rows("features", "2013-02-06").filter(pl.col("is_late").is_not_null())
+    known = rows.filter(pl.col(LABEL_KNOWN_AT) <= now)
+    found = labelled_rows(ingested.use_case, ingested.lake, manifest, "test")
+    assert 0 < len(known) < len(rows)
+    assert len(found.filter(pl.col(PARTITION_KEY) == "2013-02-06")) == len(known)
+
+
+def test_when_it_was_asked_does_not_matter_while_no_label_became_known(ingested: Home) -> None:
+    night = datetime(2013, 2, 6, 9, tzinfo=UTC)
+    first, second = (make_manifest(ingested.use_case, ingested.lake, night + minutes * HOUR / 60) for minutes in (0, 1))
+    assert first.known_through == second.known_through
+    assert first.id == second.id
+
+
+def test_a_manifest_from_before_labels_were_dated_keeps_its_id(ingested: Home) -> None:
+    manifest = replace(make_manifest(ingested.use_case, ingested.lake, NOW), known_through=None)
+    content = json.loads(manifest.to_json())
+    assert content.pop("known_through") is None
+    assert TrainingManifest.from_json(json.dumps(content)) == manifest
 
 
 @pytest.mark.parametrize("window", ["train", "validation", "test"])
 def test_an_old_manifest_gives_its_rows_back_after_the_lake_moved_on(window: str, own: Home) -> None:
-    manifest = make_manifest(own.use_case, own.lake)
+    manifest = make_manifest(own.use_case, own.lake, NOW)
     before = labelled_rows(own.use_case, own.lake, manifest, window)
     day = str(manifest.windows.named()[window].start)
     own.lake.delete_partitions(own.table("features"), [day], COMMIT)
@@ -75,7 +102,7 @@ def test_an_old_manifest_gives_its_rows_back_after_the_lake_moved_on(window: str
 
 
 def test_rows_that_are_not_those_that_were_counted_are_refused(ingested: Home) -> None:
-    manifest = make_manifest(ingested.use_case, ingested.lake)
+    manifest = make_manifest(ingested.use_case, ingested.lake, NOW)
     one_more = replace(manifest.rows["test"], labelled=manifest.rows["test"].labelled + 1)
     altered = replace(manifest, rows={**manifest.rows, "test": one_more})
     with pytest.raises(Failure) as refusal:
@@ -84,7 +111,7 @@ def test_rows_that_are_not_those_that_were_counted_are_refused(ingested: Home) -
 
 
 def test_rows_without_a_label_are_counted_and_never_learnt_from(ingested: Home) -> None:
-    manifest = make_manifest(ingested.use_case, ingested.lake)
+    manifest = make_manifest(ingested.use_case, ingested.lake, NOW)
     rows = labelled_rows(ingested.use_case, ingested.lake, manifest, "train")
     assert manifest.rows["train"].unlabelled > 0
     assert rows["is_late"].null_count() == 0
@@ -94,7 +121,7 @@ def test_a_family_sees_no_label_that_was_not_known_when_the_test_window_began(ow
     start = pl.datetime(2013, 2, 3, 5, time_zone="UTC")  # midnight in New York
     late_news = pl.when(pl.int_range(pl.len()) % 10 == 0).then(start).otherwise(pl.col(LABEL_KNOWN_AT))
     overwrite(own, "2013-02-02", **{LABEL_KNOWN_AT: late_news})
-    manifest = make_manifest(own.use_case, own.lake)
+    manifest = make_manifest(own.use_case, own.lake, NOW)
     everything = labelled_rows(own.use_case, own.lake, manifest, "validation")
     known = everything.filter(pl.col(LABEL_KNOWN_AT) < start)
     assert 0 < len(known) < len(everything)
