@@ -1,15 +1,14 @@
-"""Days put together anew from blocks of days that were quiet, and what can be said of rare alarms.
+"""Days put together anew from blocks of days that were quiet.
 
-Belongs here: drawing blocks, and the bound of a rate. Does not belong here: the rules that are tried on such days
-(`alarms.py`).
+Belongs here: drawing blocks. Does not belong here: the rules that are tried on such days (`alarms.py`).
 
 Blocks, because one day is like the next: weather and congestion last for days. What a season does is lost with their
-order, and so are the neighbours of a block.
+order, and so are the neighbours of a block. However many are drawn, they are no more independent than the blocks that
+lie side by side in a year: a rate counted on them has no bound that would mean something.
 """
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import beta
 
 Days = npt.NDArray[np.int64]
 
@@ -32,11 +31,3 @@ def drawn(random: np.random.Generator, days: int, block: int, number: int, *, st
     begin = int(random.integers(0, step))
     first = begin + step * random.integers(0, (days - block - begin) // step + 1, size=-(-number // block))
     return (first[:, None] + np.arange(block)).ravel()[:number]
-
-
-def upper_bound(alarms: int, windows: int, confidence: float = 0.95) -> float:
-    """The largest rate that is still compatible with so few alarms in so many windows.
-
-    Source: Clopper and Pearson, "The use of confidence or fiducial limits", 1934, one-sided.
-    """
-    return 1.0 if alarms >= windows else float(beta.ppf(confidence, alarms + 1, windows - alarms))

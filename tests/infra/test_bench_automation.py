@@ -4,14 +4,13 @@ from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
-import pytest
 
 from assets.automation import DriftPolicy
 from assets.logic.chart_limits import calibrated
 from infra.bench import alarms
 from infra.bench.alarms import DriftDays
 from infra.bench.report import DetectionFigure
-from infra.bench.resampled import drawn, shuffled, upper_bound
+from infra.bench.resampled import drawn, shuffled
 from tests.support.quiet_worlds import GROUPS, bins, counted, quiet_days
 
 POLICY = DriftPolicy(window=timedelta(days=15))
@@ -38,13 +37,6 @@ def test_drawn_weeks_begin_on_the_same_weekday_and_not_always_on_the_same_one() 
     starts = [drawn(np.random.default_rng(seed), 100, 7, 70, step=7)[::7] % 7 for seed in range(20)]
     assert all(len(set(weekday)) == 1 for weekday in starts)
     assert len({weekday[0] for weekday in starts}) > 1
-
-
-@pytest.mark.parametrize(
-    ("seen", "windows", "most"), [(0, 598, 0.005), (0, 1000, 0.002991), (3, 1000, 0.007735), (4, 4, 1.0)]
-)
-def test_a_rate_is_bounded_from_above(seen: int, windows: int, most: float) -> None:
-    assert upper_bound(seen, windows) == pytest.approx(most, rel=2e-3)
 
 
 def test_quiet_windows_of_the_same_world_raise_few_alarms() -> None:
