@@ -25,8 +25,9 @@ Measured on simulated models (`test_chart_limits.py` holds it): see `calibrated`
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
-from assets.logic.control_chart import CHARTS, ControlCharts, charted
+from assets.logic.control_chart import CHARTS, CHARTS_OF, STATISTICS, ControlCharts, charted
 from assets.logic.metrics import Floats
 
 MINIMUM_DAYS: Final = 14
@@ -54,6 +55,9 @@ class TooFewDaysError(ValueError):
 def calibrated(reference: Floats, *, window: int, run_length: float, seed: int) -> ControlCharts:
     """Charts whose false alarms are `run_length` days apart, averaged over models.
 
+    A statistic that never varies has no charts, and the others share its alarms: the slope of days with one row each is
+    always 1, which says nothing of their residuals.
+
     Promised is the order of magnitude, not the digit: some dozen days do not say more. On 80 simulated models, asked
     for 370 days, false alarms came (standard error 20 %) with 31 days of reference every 830 days if days were
     independent and normal, 440 if heavy-tailed (Student's t with 4 degrees), 240 and 220 if correlated by 0.3 and 0.5;
@@ -67,23 +71,39 @@ def calibrated(reference: Floats, *, window: int, run_length: float, seed: int) 
         seed: Of the made-up days; equal arguments give equal limits.
 
     Raises:
-        TooFewDaysError: If there are fewer than `MINIMUM_DAYS`, or a statistic never varies.
+        TooFewDaysError: If there are fewer than `MINIMUM_DAYS`, or no statistic varies.
     """
     days = len(reference)
     if days < MINIMUM_DAYS:
         raise TooFewDaysError(f"{days} days in control are too few for control limits, {MINIMUM_DAYS} are needed")
-    centre, spread = reference.mean(axis=0), reference.std(axis=0, ddof=1)
-    if not np.isfinite(spread).all() or (spread <= 1e-12 * np.maximum(1.0, np.abs(centre))).any():
-        raise TooFewDaysError("a statistic of the days in control never varies, and so has no control limits")
-    made_up = _made_up(reference, days + WATCHED_DAYS, np.random.default_rng(seed))
+    varies, centre, spread = _varying(reference)
+    if not varies.any():
+        raise TooFewDaysError("no statistic of the days in control ever varies, and so none has control limits")
+    made_up = _made_up(reference[:, varies], days + WATCHED_DAYS, np.random.default_rng(seed))
     known, after = made_up[:, :days], made_up[:, days:]
-    watched = (after - known.mean(axis=1, keepdims=True)) / known.std(axis=1, ddof=1, keepdims=True)
-    limits = _limits(charted(watched, window), run_length)
-    return ControlCharts(centre=centre, spread=spread, limits=limits, window=window)
+    watched = np.zeros((REPETITIONS, WATCHED_DAYS, len(STATISTICS)))  # a statistic that is always 0 crosses no limit
+    watched[..., varies] = (after - known.mean(axis=1, keepdims=True)) / known.std(axis=1, ddof=1, keepdims=True)
+    found = _limits(charted(watched, window), run_length)
+    limited = [
+        chart for name, is_there in zip(STATISTICS, varies, strict=True) if is_there for chart in CHARTS_OF[name]
+    ]
+    return ControlCharts(centre=centre, spread=spread, limits={name: found[name] for name in limited}, window=window)
+
+
+def _varying(reference: Floats) -> tuple[npt.NDArray[np.bool_], Floats, Floats]:
+    """Which statistics vary, and their mean and spread, shape (3,) each; 0 and infinite for those that do not.
+
+    What is not finite does not vary either: nothing that was predicted or seen says in which units to tell it.
+    """
+    is_finite = np.isfinite(reference).all(axis=0)
+    there = np.where(is_finite, reference, 0.0)
+    centre, spread = there.mean(axis=0), there.std(axis=0, ddof=1)
+    varies = spread > 1e-12 * np.maximum(1.0, np.abs(centre))
+    return varies, np.where(varies, centre, 0.0), np.where(varies, spread, np.inf)
 
 
 def _made_up(reference: Floats, days: int, random: np.random.Generator) -> Floats:
-    """Sequences of days like those of the reference, up to mean and spread, shape (repetitions, days, 3)."""
+    """Sequences of days like those of the reference, up to mean and spread, shape (repetitions, days, statistics)."""
     count = len(reference)
     away = reference - reference.mean(axis=0)
     found = (away[1:] * away[:-1]).sum(axis=0) / (away**2).sum(axis=0)

@@ -47,6 +47,8 @@ CHARTS: Final = (
 )
 STATISTICS: Final = ("residual", "excess_loss", "lost_slope")
 """What is charted of each day, in this order; see `DayStatistics`."""
+CHARTS_OF: Final[Mapping[str, tuple[str, ...]]] = {s: tuple(c for c in CHARTS if c.startswith(s)) for s in STATISTICS}
+"""The charts of each statistic."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,8 +57,9 @@ class ControlCharts:
 
     Attributes:
         centre: In-control mean of each statistic, shape (3,).
-        spread: In-control standard deviation, shape (3,), above 0.
-        limits: By chart, in in-control spreads; a chart above its limit is out of control.
+        spread: In-control standard deviation, shape (3,), above 0; infinite where a statistic has no charts.
+        limits: By chart, in in-control spreads; a chart above its limit is out of control. A statistic that never
+            varies has no charts, and none of them stands here.
         window: Days that a chart looks back at most.
     """
 
@@ -66,20 +69,23 @@ class ControlCharts:
     window: int
 
     def run(self, days: Floats) -> dict[str, Floats]:
-        """Every chart over days in order, from a fresh start before the first, shape (t,) each.
+        """Every chart with a limit over days in order, from a fresh start before the first, shape (t,) each.
 
         Args:
             days: The statistics of each day, shape (t, 3).
+
+        Raises:
+            ValueError: If one of them is not finite, see `charted`.
         """
         values = charted(((days - self.centre) / self.spread)[None], self.window)
-        return {name: values[0, :, place] for place, name in enumerate(CHARTS)}
+        return {name: values[0, :, place] for place, name in enumerate(CHARTS) if name in self.limits}
 
     def alarms(self, days: Floats) -> list[str]:
         """Charts that are out of control on the last of these days, in the order of `CHARTS`; none without a day."""
         if not len(days):
             return []
         newest = self.run(days[-self.window :])
-        return [name for name in CHARTS if newest[name][-1] > self.limits[name]]
+        return [name for name, values in newest.items() if values[-1] > self.limits[name]]
 
 
 def charted(days: Floats, window: int) -> Floats:
@@ -88,7 +94,14 @@ def charted(days: Floats, window: int) -> Floats:
     Args:
         days: The statistics in in-control spreads around their mean, shape (sequences, t, 3).
         window: Days that a chart looks back at most.
+
+    Raises:
+        ValueError: If a statistic is not finite, naming the first: a chart would carry it on and exceed no limit again.
     """
+    if not np.isfinite(days).all():
+        sequence, day, place = np.argwhere(~np.isfinite(days))[0]
+        found = f"{STATISTICS[place]} is {days[sequence, day, place]}"
+        raise ValueError(f"{found} on day {day} of sequence {sequence}, counted from 0; charts need finite statistics")
     clipped = np.clip(days, -CLIP, CLIP)
     residual, *upwards = (clipped[..., place] for place in range(len(STATISTICS)))
     charts = [np.abs(_ewma(residual, window)), _cusum(residual, window), _cusum(-residual, window)]

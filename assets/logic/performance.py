@@ -12,10 +12,14 @@ Until then a day has an expected loss, marked as an estimate. Charts run over at
 newest; they start with the days of the version that made the newest one, because what another version made is not in
 its terms. After a new version is live they see fewer days, and alarm less often than their limits promise, not more.
 So they do where partitions are weeks or months: only the newest day of each is looked at.
+
+A verdict is about its newest judged day. Where labels stopped coming that day stays, and its verdict with it: too long
+after it there is none.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Final
 
 import numpy as np
@@ -26,11 +30,14 @@ from assets.logic.expectations_of_loss import expected_auc
 from assets.logic.in_control import baseline_rows, scores_of
 from assets.logic.metrics import Floats
 from assets.logic.performance_days import ScoredRows
-from assets.logic.performance_tables import DAYS_SCHEMA, WINDOWS_SCHEMA
+from assets.logic.performance_tables import DAYS_SCHEMA, UNDER_WAY, WINDOWS_SCHEMA
 from assets.logic.performance_window import Moment, Seen, Yardstick, seen_at
+from assets.logic.retraining_times import spoken
 
 OVERDUE_MARGIN: Final = 0.1
 """Share of rows by which a day may lack more labels than the worst day in control before labels count as overdue."""
+REFERENCES: Final = ("loss", "auc", "calibration_error")
+"""Scores of a version in its test window that stand beside its scores since."""
 ONE_DAY: Final = np.timedelta64(1, "D")
 
 
@@ -48,7 +55,13 @@ def window_days(yardsticks: Sequence[Yardstick], window: int) -> int:
 
 
 def judged(
-    task: str, rows: ScoredRows, moments: Sequence[Moment], yardsticks: Sequence[Yardstick], *, window: int
+    task: str,
+    rows: ScoredRows,
+    moments: Sequence[Moment],
+    yardsticks: Sequence[Yardstick],
+    *,
+    window: int,
+    stale_after: timedelta,
 ) -> Performance:
     """Windows and days of partitions, some milliseconds each.
 
@@ -58,6 +71,7 @@ def judged(
         moments: The partitions.
         yardsticks: By the index of the version that rows have.
         window: Days of a window that are judged at most.
+        stale_after: How long the newest day whose labels should be in may lie after the newest judged one.
     """
     windows: list[dict[str, Any]] = []
     days: list[pl.DataFrame] = [pl.DataFrame(schema=DAYS_SCHEMA)]
@@ -69,31 +83,32 @@ def judged(
         first = last - window_days(here, window) * ONE_DAY + ONE_DAY
         seen = seen_at(rows.between(first, last), moment, yardsticks)
         found = {"partition_key": moment.key, "window_start": first.item(), "window_end": last.item()}
-        windows.append(found | _scores(task, seen) | _labels(seen) | _verdict(seen, window))
+        windows.append(found | _scores(task, seen) | _labels(seen) | _verdict(seen, window, stale_after))
         days.append(_days(task, seen, moment.key, window))
     return Performance(windows=pl.DataFrame(windows, schema=WINDOWS_SCHEMA), days=pl.concat(days))
 
 
 def _scores(task: str, seen: Seen) -> dict[str, Any]:
     """What predictions came to, beside what was expected of them."""
-    newest = seen.newest
+    newest, compared = seen.newest, seen.settled.rows(seen.is_compared)
     like = None if newest is None else newest.in_control
     return {
-        **scores_of(task, seen.settled),
-        "residual": _mean(seen.settled.residual),
+        **scores_of(task, compared),
+        "compared_days": len(np.unique(compared.day)),
+        "residual": _mean(compared.residual),
         "expected_loss": _mean(seen.expected),
-        "estimate_error": _mean(seen.settled_expected - seen.settled.loss),
+        "estimate_error": _mean(seen.settled_expected[seen.is_compared] - compared.loss),
         "expected_auc": expected_auc(seen.rows.prediction) if task == "binary" and len(seen.rows.day) else None,
-        "reference_loss": None if like is None else like.scores["loss"],
-        "reference_auc": None if like is None else like.scores["auc"],
+        **{f"reference_{name}": None if like is None else like.scores[name] for name in REFERENCES},
     }
 
 
 def _labels(seen: Seen) -> dict[str, Any]:
-    """How many labels are there, and what share of them is overdue on the newest day that should have them."""
+    """How many labels are there or of no use, and what share is overdue on the newest day that should have them."""
     found: dict[str, Any] = {
         "rows": len(seen.rows.day),
         "labelled": int(seen.known.sum()),
+        "refused_labels": int(seen.refused.sum()),
         "judged_days": int(seen.judged.sum()),
         "judged_day": seen.days.day[seen.judged][-1].item() if seen.judged.any() else None,
         "overdue_share": None,
@@ -107,23 +122,37 @@ def _labels(seen: Seen) -> dict[str, Any]:
     return found
 
 
-def _verdict(seen: Seen, window: int) -> dict[str, Any]:
+def _verdict(seen: Seen, window: int, stale_after: timedelta) -> dict[str, Any]:
     """Which charts are out of control on the newest judged day; a note if that cannot be told."""
-    newest, charts, alarms = seen.newest, seen.charts, None
-    if newest is None:
-        note: str | None = "There are no predictions in this window."
-    elif newest.in_control is not None and not seen.judged.any():
-        note = "No day of this window has its labels yet."
-    elif charts is None:
-        note = newest.reason
-    else:
-        alarms, note = charts.alarms(seen.statistics(window)), None
+    newest, charts, alarms, note = seen.newest, seen.charts, None, _unjudged(seen, stale_after)
+    if note is None and charts is not None:
+        alarms = charts.alarms(seen.statistics(window))
     return {
         "chart_alarms": alarms or [],
         "is_out_of_control": None if alarms is None else bool(alarms),
         "model_version": None if newest is None else newest.version,
         "note": note,
     }
+
+
+def _unjudged(seen: Seen, stale_after: timedelta) -> str | None:
+    """Why there is no verdict, as a full sentence; None if there is one."""
+    newest, live = seen.newest, seen.live
+    if newest is None or live is None:
+        return "There are no predictions in this window."
+    if live.in_control is None:
+        return live.reason  # what another version did before says nothing of this one
+    due, judged_days = seen.days.day[seen.due], seen.days.day[seen.judged]
+    if not len(due):
+        return UNDER_WAY
+    awaited = f"The labels of {due[-1]} should be in, and"
+    if not len(judged_days):
+        return f"{awaited} no day of this window has enough of them."
+    if newest.charts is None:
+        return newest.reason
+    is_stale = due[-1].item() - judged_days[-1].item() > stale_after
+    told = f"{awaited} {judged_days[-1]} is the newest day with enough of them: more than {spoken(stale_after)} before."
+    return told if is_stale else None
 
 
 def _days(task: str, seen: Seen, key: str, window: int) -> pl.DataFrame:

@@ -29,6 +29,7 @@ class ScoredRows:
         day: Local day of each row, `datetime64[D]`, shape (n,), ascending.
         asked_at: UTC instant of each question, `datetime64[us]`.
         known_at: UTC instant at which the label is known, `NEVER` without one.
+        refused_at: UTC instant at which a label came that is not a finite number, and so is not known; else `NEVER`.
         label: As in `score`; anything where there is none.
         prediction: As in `score`, shape (n,) or (n, width).
         version: Index of the model version that made it.
@@ -40,6 +41,7 @@ class ScoredRows:
     day: Days
     asked_at: Days
     known_at: Days
+    refused_at: Days
     label: Floats
     prediction: Floats
     version: npt.NDArray[np.int64]
@@ -71,8 +73,13 @@ def scored_rows(
     prediction: Floats,
     version: npt.NDArray[np.int64],
 ) -> ScoredRows:
-    """Rows with what they came to and what they said of themselves; see `ScoredRows` for the arguments."""
+    """Rows with what they came to and what they said of themselves; see `ScoredRows` for the arguments.
+
+    A label that is not a finite number is as good as none: one of them would be the loss of its whole window.
+    """
     expects, metrics = EXPECTATIONS[task], task_metrics(task)
+    is_finite = np.isfinite(label)
+    refused_at, known_at = np.where(is_finite, NEVER, known_at), np.where(is_finite, known_at, NEVER)
     labelled = known_at < NEVER
     loss, residual = np.full(len(day), np.nan), np.full(len(day), np.nan)
     loss[labelled] = metrics.row_loss(label[labelled], prediction[labelled])
@@ -82,6 +89,7 @@ def scored_rows(
         day=day,
         asked_at=asked_at,
         known_at=known_at,
+        refused_at=refused_at,
         label=label,
         prediction=prediction,
         version=version,

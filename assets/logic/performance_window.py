@@ -18,6 +18,8 @@ from assets.logic.performance_days import DayStatistics, Flags, ScoredRows, day_
 
 ENOUGH: Final = 0.5
 """A day is judged with at least this share of the labels that days usually have: fewer may be those of one kind."""
+FARTHEST: Final = 1e9
+"""Units, beyond every clip of a chart."""
 NEVER_DUE: Final = np.timedelta64(1_000_000, "D")
 
 
@@ -54,6 +56,7 @@ class Seen:
     Attributes:
         rows, expected: The rows and the loss each is expected to have.
         known: Which labels are known.
+        refused: Which labels came and are no finite numbers.
         days: What the days came to.
         due, judged: Days whose labels should be in, and those of them that have enough.
         settled: The labelled rows of judged days.
@@ -63,6 +66,7 @@ class Seen:
     rows: ScoredRows
     expected: Floats
     known: Flags
+    refused: Flags
     days: DayStatistics
     due: Flags
     judged: Flags
@@ -71,16 +75,25 @@ class Seen:
     yardsticks: Sequence[Yardstick]
 
     @property
+    def live(self) -> Yardstick | None:
+        """That of the newest day; None without any."""
+        return self.yardsticks[int(self.days.version[-1])] if len(self.days.version) else None
+
+    @property
     def newest(self) -> Yardstick | None:
         """That of the newest judged day, or if there is none of the newest day."""
-        days = self.days.version[self.judged] if self.judged.any() else self.days.version
-        return self.yardsticks[int(days[-1])] if len(days) else None
+        return self.yardsticks[int(self.days.version[self.judged][-1])] if self.judged.any() else self.live
 
     @property
     def charts(self) -> ControlCharts | None:
         """Those of the newest judged day; None if there is no such day, or its version has none."""
         newest = self.newest
         return newest.charts if newest is not None and self.judged.any() else None
+
+    @property
+    def is_compared(self) -> Flags:
+        """Which settled rows are those of the version of the newest judged day, the only ones like its test window."""
+        return np.asarray(self.settled.version == self.days.version[self.judged][-1:])
 
     def charted(self, window: int) -> Flags:
         """The judged days that charts run over: at most `window`, and since the version of the newest one is live."""
@@ -97,7 +110,9 @@ class Seen:
         if newest is None or newest.in_control is None:
             return np.zeros((0, len(STATISTICS)))
         charted = self.charted(window)
-        return newest.in_control.standardised(self.days.values[charted], self.days.variances[charted])
+        found = newest.in_control.standardised(self.days.values[charted], self.days.variances[charted])
+        # Infinite where predictions said that nothing could differ, and it did: a bad day, and no more than that.
+        return np.clip(found, -FARTHEST, FARTHEST)
 
 
 def seen_at(rows: ScoredRows, moment: Moment, yardsticks: Sequence[Yardstick]) -> Seen:
@@ -115,6 +130,7 @@ def seen_at(rows: ScoredRows, moment: Moment, yardsticks: Sequence[Yardstick]) -
         rows=rows,
         expected=factor * rows.expected,
         known=known,
+        refused=rows.refused_at <= end,
         days=days,
         due=due,
         judged=is_judged,

@@ -12,7 +12,7 @@ import polars as pl
 
 from assets.contracts import PARTITION_KEY, Column, Partitions, UseCase
 from assets.reports import markdown
-from resources.errors import InputError
+from resources.errors import InputError, LakeError
 from resources.lake import Commit, Lake, TableVersion
 from resources.registry import MlflowModelRegistry
 
@@ -156,6 +156,15 @@ def pictures(registry: MlflowModelRegistry, run_id: str, paths: Iterable[str]) -
     Not as data inside the Markdown: Dagster hides Markdown of over 1,000 characters behind a click.
     """
     return dg.MetadataValue.md("\n\n".join(f"![{path}]({registry.file_url(run_id, path)})" for path in paths))
+
+
+@contextmanager
+def frozen_rows(table: str, version: int) -> Iterator[None]:
+    """Around reading an old version of a lake table, which outlives its files: a LakeError that names it."""
+    try:
+        yield
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise LakeError(f"the rows of {table}, version {version}, cannot be read: {error}") from error
 
 
 @contextmanager

@@ -24,7 +24,7 @@ from assets.logic.drift_reference import DriftReference, make_reference
 from assets.logic.sampling import spread_out
 from assets.logic.splits import TrainingManifest
 from assets.reports import markdown
-from assets.stages.common import asset_facts, asset_key, day_of, table_name
+from assets.stages.common import asset_facts, asset_key, day_of, frozen_rows, table_name
 from assets.stages.monitored import (
     DAY,
     MonitoredColumn,
@@ -202,14 +202,18 @@ def reference_rows(use_case: UseCase, manifest: TrainingManifest, lake: Lake) ->
     """The rows of all days from training to test, with labels or without, as the manifest froze the table.
 
     Of more than `REFERENCE_ROWS`, as many, spread over time.
+
+    Raises:
+        LakeError: If they are gone.
     """
     last = manifest.windows.test.end
     first = max(manifest.windows.train.start, last - LAST_DAYS + timedelta(days=1))
-    found = lake.scan(table_name(use_case, "features"), version=manifest.tables["features"])
-    chosen = found.filter(day_of(use_case).is_between(first, last))
-    places = spread_out(chosen.select(pl.len()).collect().item(), REFERENCE_ROWS, use_case.seed)
+    table, number = table_name(use_case, "features"), manifest.tables["features"]
+    chosen = lake.scan(table, version=number).filter(day_of(use_case).is_between(first, last))
     order = [day_of(use_case), *use_case.row_order]
-    return chosen.sort(order, maintain_order=True).select(pl.all().gather(places)).collect()
+    with frozen_rows(table, number):
+        places = spread_out(chosen.select(pl.len()).collect().item(), REFERENCE_ROWS, use_case.seed)
+        return chosen.sort(order, maintain_order=True).select(pl.all().gather(places)).collect()
 
 
 def calibrated(

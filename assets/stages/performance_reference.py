@@ -17,10 +17,11 @@ from assets.logic.chart_limits import TooFewDaysError
 from assets.logic.in_control import InControl, in_control
 from assets.logic.performance_window import Yardstick
 from assets.logic.splits import TrainingManifest
-from assets.stages.common import day_of, table_name
+from assets.stages.common import day_of, frozen_rows, table_name
 from assets.stages.performance_rows import as_scored
 from assets.stages.predictions import said_columns
 from assets.trainers.families import load_model
+from resources.errors import LakeError, RegistryError
 from resources.lake import Lake
 from resources.mlflow_versions import ModelVersion
 from resources.registry import MlflowModelRegistry
@@ -35,16 +36,19 @@ def yardsticks(
 ) -> list[Yardstick]:
     """How the days of each version are judged, in the order of `versions`, which are such as `churn/3`.
 
-    Raises:
-        RegistryError: If a version is not in the registry.
-        LakeError: If the rows that it was tested on are gone.
+    A version that left the registry, or whose tested rows are gone, has none, and its reason says so: it is no fault of
+    the other versions in a window.
     """
     return [_yardstick(use_case, lake, registry, version) for version in versions]
 
 
 def _yardstick(use_case: UseCase, lake: Lake, registry: MlflowModelRegistry, name: str) -> Yardstick:
-    version = registry.version(use_case.name, int(name.rpartition("/")[2]))
-    known = in_control_of(use_case, lake, registry, version)
+    try:
+        version = registry.version(use_case.name, int(name.rpartition("/")[2]))
+        known = in_control_of(use_case, lake, registry, version)
+    except (RegistryError, LakeError) as error:
+        reason = f"The days of {name} cannot be judged: {str(error).rstrip('.')}."
+        return Yardstick(version=name, in_control=None, charts=None, reason=reason)
     if known is None:
         reason = f"It is not on record what {name} was tested on, so its days cannot be judged."
         return Yardstick(version=name, in_control=None, charts=None, reason=reason)
@@ -63,8 +67,14 @@ def in_control_of(
     """What a version is like in control: as it is on record, else made now and put there.
 
     None if the version has no record of what it was trained and tested on.
+
+    Raises:
+        RegistryError: If its model or record is out of reach.
+        LakeError: If the rows that it was tested on are gone.
     """
-    made_by = code_version("assets.logic.in_control:in_control", f"{__name__}:tested_rows")
+    made_by = code_version(
+        "assets.logic.in_control:in_control", "assets.stages.performance_rows:as_scored", f"{__name__}:tested_rows"
+    )
     kept = registry.document(version.run_id, DOCUMENT)
     if kept is not None and (content := json.loads(kept))["made_by"] == made_by:
         return InControl.from_json(content["in_control"])
@@ -81,11 +91,18 @@ def in_control_of(
 def tested_rows(
     use_case: UseCase, lake: Lake, registry: MlflowModelRegistry, version: ModelVersion, manifest: TrainingManifest
 ) -> pl.DataFrame:
-    """The feature rows of a version's test window, as they were, with what it says of them."""
+    """The feature rows of a version's test window, as they were, with what it says of them.
+
+    Raises:
+        RegistryError: If its model is out of reach.
+        LakeError: If the rows are gone.
+    """
     with tempfile.TemporaryDirectory() as room:
         model = load_model(registry.download(version, Path(room)))
-    frozen = lake.scan(table_name(use_case, "features"), version=manifest.tables["features"])
-    tested = frozen.filter(manifest.windows.test.contains(day_of(use_case))).collect()
+    table, number = table_name(use_case, "features"), manifest.tables["features"]
+    frozen = lake.scan(table, version=number)
+    with frozen_rows(table, number):
+        tested = frozen.filter(manifest.windows.test.contains(day_of(use_case))).collect()
     rows = tested.sort(PARTITION_KEY, *use_case.row_order, maintain_order=True)
     said = said_columns(use_case.task, model.outputs, model.predict(rows))
     return rows.with_columns(*said, day_of(use_case).alias("day"), pl.lit(str(version)).alias("model_version"))

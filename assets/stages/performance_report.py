@@ -7,7 +7,7 @@ an alarm (`retraining_decisions.py`).
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -21,6 +21,7 @@ from assets.contracts import PARTITION_KEY, UseCase
 from assets.logic.metrics import task_metrics
 from assets.logic.performance import Performance, judged, window_days
 from assets.logic.performance_days import ScoredRows
+from assets.logic.performance_tables import UNDER_WAY
 from assets.logic.performance_window import Moment, seen_at
 from assets.reports.performance import PerformancePage, figures, headline, reasons, render_html, to_json
 from assets.stages.common import (
@@ -54,6 +55,7 @@ ONE_DAY: Final = timedelta(days=1)
 def build_performance_report(use_case: UseCase) -> dg.AssetsDefinition:
     """The asset that judges how well the predictions of the trailing days did."""
     key, policy = asset_key(use_case, "performance_report"), use_case.automation.performance
+    stale_after = use_case.automation.retraining.stale_after
     days_back = look_back(use_case.partitions, policy.window.days)
 
     @dg.asset(
@@ -66,7 +68,7 @@ def build_performance_report(use_case: UseCase) -> dg.AssetsDefinition:
         partitions_def=partitions_definition(use_case.partitions),
         backfill_policy=dg.BackfillPolicy.single_run(),
         freshness_policy=freshness(use_case, "performance_report"),
-        code_version=code_version(f"{__name__}:watched", values=(use_case.task, policy)),
+        code_version=code_version(f"{__name__}:watched", values=(use_case.task, policy, stale_after)),
         retry_policy=RETRY_IO,
         check_specs=[
             dg.AssetCheckSpec(
@@ -87,8 +89,11 @@ def build_performance_report(use_case: UseCase) -> dg.AssetsDefinition:
             numbers = {name: float(row[name]) for name in PLOTTED if row[name] is not None}
             context.add_asset_metadata(numbers, partition_key=row[PARTITION_KEY])
         page = newest_page(use_case, found, now)
+        newest = on_record(use_case, page, lake)
         drawn = reports.has_monitor_pages
-        shown = publish(use_case, page, reports, registry, context.run.run_id) if drawn else {}
+        shown = (
+            publish(use_case, page, reports, registry, context.run.run_id, is_latest=newest is page) if drawn else {}
+        )
         context.log.info(f"{keys[-1]}: {headline(page)}")
         yield table_result(
             key,
@@ -97,7 +102,8 @@ def build_performance_report(use_case: UseCase) -> dg.AssetsDefinition:
             len(found.performance.windows),
             keys=keys,
             metadata={"judged_at": now.isoformat(), **shown},
-            check_results=list(_check_results(page)),
+            # A check has no partitions: after a backfill of the past it must go on telling of the present.
+            check_results=list(_check_results(newest)),
         )
 
     return performance_report
@@ -131,12 +137,13 @@ def watched(use_case: UseCase, lake: Lake, registry: MlflowModelRegistry, keys: 
     others = sorted({v for some in more.values() for v in some} - {y.version for y in known})
     known += yardsticks(use_case, lake, registry, others)
     rows = read_rows(use_case, lake, read, [y.version for y in known])
-    performance = judged(use_case.task, rows, moments, known, window=window)
+    # Evidence that decides nothing any more is no verdict either: the page says what the decision goes by.
+    stale_after = use_case.automation.retraining.stale_after
+    performance = judged(use_case.task, rows, moments, known, window=window, stale_after=stale_after)
     last = performance.windows.row(-1, named=True)
     part = rows.between(np.datetime64(last["window_start"]), np.datetime64(last["window_end"]))
-    return Watched(
-        performance=performance, calibration=_calibration(use_case, seen_at(part, moments[-1], known).settled)
-    )
+    seen = seen_at(part, moments[-1], known)
+    return Watched(performance=performance, calibration=_calibration(use_case, seen.settled.rows(seen.is_compared)))
 
 
 def moment_of(use_case: UseCase, key: str) -> Moment:
@@ -170,8 +177,23 @@ def newest_page(use_case: UseCase, found: Watched, now: datetime) -> Performance
     )
 
 
+def on_record(use_case: UseCase, page: PerformancePage, lake: Lake) -> PerformancePage:
+    """What is told of the newest partition on record: the page itself, unless it is of the past."""
+    newest = max(lake.partitions(table_name(use_case, WINDOWS)))
+    if newest == page.window[PARTITION_KEY]:
+        return page
+    window, days = (lake.scan(table_name(use_case, n), partitions=[newest]).collect() for n in (WINDOWS, DAYS))
+    return replace(page, window=window.row(0, named=True), days=days, calibration=page.calibration.clear())
+
+
 def publish(
-    use_case: UseCase, page: PerformancePage, reports: Reports, registry: MlflowModelRegistry, dagster_run: str
+    use_case: UseCase,
+    page: PerformancePage,
+    reports: Reports,
+    registry: MlflowModelRegistry,
+    dagster_run: str,
+    *,
+    is_latest: bool,
 ) -> dict[str, Any]:
     """Keep a report as files and in an MLflow run that shows it; returns metadata that leads there."""
     html, name = render_html(page), str(page.window[PARTITION_KEY])
@@ -179,7 +201,8 @@ def publish(
     with registry.run(use_case.name, "performance", {"dagster.run_id": dagster_run, PARTITION_KEY: name}) as run_id:
         registry.log(run_id, figures=drawn, documents={"performance.html": html})
     content = json.dumps(to_json(page), indent=2, allow_nan=False)
-    uris = reports.write(use_case.name, "performance_report", name, {"html": html.encode(), "json": content.encode()})
+    files = {"html": html.encode(), "json": content.encode()}
+    uris = reports.write(use_case.name, "performance_report", name, files, is_latest=is_latest)
     return {
         "verdict": headline(page),
         "why": dg.MetadataValue.md("\n".join(f"- {reason}" for reason in reasons(page))),
@@ -190,19 +213,22 @@ def publish(
     }
 
 
-def _calibration(use_case: UseCase, settled: ScoredRows) -> pl.DataFrame:
+def _calibration(use_case: UseCase, compared: ScoredRows) -> pl.DataFrame:
     metrics = task_metrics(use_case.task)
-    if not len(settled.day) or metrics.undefined(settled.label, settled.prediction):
+    if not len(compared.day) or metrics.undefined(compared.label, compared.prediction):
         return pl.DataFrame(schema={"predicted": pl.Float64, "observed": pl.Float64, "rows": pl.Int64})
-    return metrics.calibration_curve(settled.label, settled.prediction)
+    return metrics.calibration_curve(compared.label, compared.prediction)
 
 
 def _check_results(page: PerformancePage) -> Iterator[dg.AssetCheckResult]:
-    """Of the newest partition. An alarm never stops a run: the model goes on until a better one replaces it."""
+    """Of the newest partition. An alarm never stops a run: the model goes on until a better one replaces it.
+
+    A window that could not be judged does not pass as fine, unless all that it lacks are labels still under way.
+    """
     window = page.window
     yield dg.AssetCheckResult(
         check_name="performance_is_in_control",
-        passed=window["is_out_of_control"] is not True,
+        passed=window["is_out_of_control"] is False or window["note"] == UNDER_WAY,
         severity=dg.AssetCheckSeverity.WARN,
         description=" ".join(reasons(page)) or None,
         metadata={"charts": window["chart_alarms"], "is_judged": window["is_out_of_control"] is not None},

@@ -61,7 +61,7 @@ def read_rows(use_case: UseCase, lake: Lake, keys: Sequence[str], versions: Sequ
 
 
 def as_scored(use_case: UseCase, both: pl.DataFrame, versions: Sequence[str]) -> ScoredRows:
-    """Scores beside labels as the logic takes them.
+    """Scores beside labels as the logic takes them; one that is not a finite number counts as refused, not as known.
 
     Args:
         use_case: The declaration.

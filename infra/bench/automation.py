@@ -76,7 +76,9 @@ class AutomationBench:
         drift, charts = facts["drift"], facts["charts"]
         alarms, windows = drift["alarms"], drift["windows"]
         allowed, independent = drift["chosen"] * 1000, drift["side_by_side"]
-        title = f"drift: false alarms in 1,000 quiet windows, drawn from {independent} side by side ({allowed:g} allowed)"
+        title = (
+            f"drift: false alarms in 1,000 quiet windows, drawn from {independent} side by side ({allowed:g} allowed)"
+        )
         self.bench.add("drift_false_alarms", title, "", [1000 * alarms / windows])
         apart = charts["days"] / max(charts["alarms"], 1)
         title = f"charts: days between two false alarms ({charts['run_length']} asked for)"

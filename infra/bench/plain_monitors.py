@@ -55,4 +55,4 @@ class Monitors:
             found = performance_report.watched(use_case, lake, registry, keys)
             performance_report.write(use_case, lake, found.performance, keys, self.commit)
             page = performance_report.newest_page(use_case, found, datetime.now(UTC))
-            performance_report.publish(use_case, page, self.reports, registry, self.run)
+            performance_report.publish(use_case, page, self.reports, registry, self.run, is_latest=True)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from assets.logic.chart_limits import MINIMUM_DAYS, TooFewDaysError, calibrated
-from assets.logic.control_chart import CHARTS, ControlCharts, charted
+from assets.logic.control_chart import CHARTS, CHARTS_OF, ControlCharts, charted
 
 RUN_LENGTH, WINDOW = 370, 30
 MODELS, SEQUENCES, DAYS = 20, 40, 200
@@ -107,8 +107,32 @@ def test_too_few_days_give_no_limits_and_say_so() -> None:
         calibrated(np.zeros((MINIMUM_DAYS - 1, 3)), window=WINDOW, run_length=370, seed=1)
 
 
-def test_a_statistic_that_never_varies_gives_no_limits() -> None:
+@pytest.mark.parametrize("still", [0.0, 1.0, np.inf])
+def test_a_statistic_that_never_varies_has_no_charts_and_the_others_have_theirs(still: float) -> None:
     reference = days("normal", np.random.default_rng(27), 1, 31)[0]
-    reference[:, 2] = 1.0
-    with pytest.raises(TooFewDaysError, match="never varies"):
-        calibrated(reference, window=WINDOW, run_length=370, seed=1)
+    reference[:, 2] = still
+    charts = calibrated(reference, window=WINDOW, run_length=370, seed=1)
+    assert list(charts.limits) == [*CHARTS_OF["residual"], *CHARTS_OF["excess_loss"]]
+    after = days("normal", np.random.default_rng(28), 1, 20)[0] + np.array([-4.0, 0.0, 0.0])
+    after[:, 2] = 0.0
+    assert list(charts.run(after)) == list(charts.limits)
+    assert set(charts.alarms(after)) == {"residual_ewma", "residual_cusum_down"}
+
+
+def test_false_alarms_of_two_statistics_are_as_far_apart_as_those_of_three() -> None:
+    alarms = total = 0
+    for number in range(MODELS):
+        reference = days("normal", np.random.default_rng(30 + number), 1, 31)[0]
+        reference[:, 2] = 0.0
+        charts = calibrated(reference, window=WINDOW, run_length=RUN_LENGTH, seed=number)
+        for after in days("normal", np.random.default_rng(60 + number), SEQUENCES, DAYS):
+            after[:, 2] = 0.0
+            out = np.any([values > charts.limits[name] for name, values in charts.run(after).items()], axis=0)
+            alarms += int((out[1:] & ~out[:-1]).sum() + out[0])
+            total += len(out)
+    assert 0.5 * RUN_LENGTH < total / alarms < 4 * RUN_LENGTH
+
+
+def test_days_of_which_no_statistic_varies_give_no_limits() -> None:
+    with pytest.raises(TooFewDaysError, match="no statistic of the days in control ever varies"):
+        calibrated(np.ones((31, 3)), window=WINDOW, run_length=370, seed=1)

@@ -78,3 +78,11 @@ def test_only_the_newest_day_raises_an_alarm() -> None:
 
 def test_without_a_day_there_is_no_alarm() -> None:
     assert charts().alarms(np.zeros((0, 3))) == []
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_statistic_that_is_not_finite_is_refused_by_its_position(value: float) -> None:
+    days = np.zeros((9, 3))
+    days[4, 1] = value
+    with pytest.raises(ValueError, match=r"excess_loss is -?(nan|inf) on day 4"):
+        charts().run(days)

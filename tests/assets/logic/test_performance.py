@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from functools import cache
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -15,6 +16,7 @@ from assets.logic.in_control import InControl, in_control
 from assets.logic.metrics import task_metrics
 from assets.logic.performance import Performance, judged
 from assets.logic.performance_days import NEVER, ScoredRows, day_statistics, scored_rows
+from assets.logic.performance_tables import UNDER_WAY
 from assets.logic.performance_window import Moment, Yardstick
 from tests.support.worlds import ANSWERS, LABELS, sigmoid
 
@@ -24,6 +26,7 @@ START = np.datetime64(FIRST)
 TESTED, ROWS, WINDOW = 31, 300, 14
 """Days of the test window, rows of a day, and days of a window."""
 DELAY = np.timedelta64(20, "h")
+STALE_AFTER = timedelta(days=2)
 
 
 def rows_of(
@@ -62,6 +65,12 @@ def rows_of(
     )
 
 
+def told_anew(task: str, rows: ScoredRows, **changes: Any) -> ScoredRows:
+    """The rows with another label or prediction, and what follows from it."""
+    names = ("day", "asked_at", "known_at", "label", "prediction", "version")
+    return scored_rows(task, **{name: getattr(rows, name) for name in names} | changes)
+
+
 def moment(number: int) -> Moment:
     last = FIRST + timedelta(days=number)
     return Moment(key=str(last), last_day=last, end=datetime.combine(last, datetime.min.time()) + timedelta(days=1))
@@ -75,7 +84,7 @@ def yardstick(task: str, version: str = "line/1") -> Yardstick:
 
 
 def performance(task: str, rows: ScoredRows, *numbers: int) -> Performance:
-    return judged(task, rows, [moment(n) for n in numbers], [yardstick(task)], window=WINDOW)
+    return judged(task, rows, [moment(n) for n in numbers], [yardstick(task)], window=WINDOW, stale_after=STALE_AFTER)
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -153,7 +162,7 @@ def test_a_new_version_starts_the_charts_anew_and_is_judged_by_its_own_test_wind
     rows = rows_of("binary", 50)
     mixed = replace(rows, version=(rows.day >= START + 40).astype(np.int64))
     marks = [yardstick("binary"), yardstick("binary", "line/2")]
-    found = judged("binary", mixed, [moment(40), moment(44)], marks, window=WINDOW)
+    found = judged("binary", mixed, [moment(40), moment(44)], marks, window=WINDOW, stale_after=STALE_AFTER)
     assert found.windows["model_version"].to_list() == ["line/1", "line/2"]
     charted = found.days.filter(pl.col(CHARTS[0]).is_not_null()).group_by("partition_key").len().sort("partition_key")
     assert charted["len"].to_list() == [WINDOW, 4]
@@ -161,13 +170,15 @@ def test_a_new_version_starts_the_charts_anew_and_is_judged_by_its_own_test_wind
 
 def test_a_version_that_cannot_be_judged_says_why() -> None:
     mark = Yardstick(version="line/1", in_control=None, charts=None, reason="It is not on record.")
-    window = judged("binary", rows_of("binary", 20), [moment(19)], [mark], window=WINDOW).windows.row(0, named=True)
+    found = judged("binary", rows_of("binary", 20), [moment(19)], [mark], window=WINDOW, stale_after=STALE_AFTER)
+    window = found.windows.row(0, named=True)
     assert (window["is_out_of_control"], window["note"]) == (None, "It is not on record.")
 
 
 def test_a_version_without_limits_is_measured_and_says_why_it_is_not_judged() -> None:
     mark = replace(yardstick("binary"), charts=None, reason="Too few days.")
-    window = judged("binary", rows_of("binary", 40), [moment(39)], [mark], window=WINDOW).windows.row(0, named=True)
+    found = judged("binary", rows_of("binary", 40), [moment(39)], [mark], window=WINDOW, stale_after=STALE_AFTER)
+    window = found.windows.row(0, named=True)
     assert (window["is_out_of_control"], window["note"]) == (None, "Too few days.")
     assert window["loss"] > 0
 
@@ -196,6 +207,128 @@ def test_a_day_of_which_most_labels_are_missing_is_not_judged() -> None:
 def test_labels_that_come_as_usual_are_not_overdue() -> None:
     window = performance("binary", rows_of("binary", 40), 39).windows.row(0, named=True)
     assert window["overdue_share"] == 0.0 < window["overdue_limit"]
+
+
+@pytest.mark.parametrize(("silent", "is_judged"), [(3, True), (4, False)])
+def test_a_verdict_on_days_that_are_too_long_ago_is_none(silent: int, is_judged: bool) -> None:
+    rows = rows_of("binary", 40, late_labels=0.9)
+    stopped = replace(rows, known_at=np.where(rows.day > START + 39 - silent, NEVER, rows.known_at))
+    window = performance("binary", stopped, 39).windows.row(0, named=True)
+    assert window["is_out_of_control"] is (True if is_judged else None)
+    assert bool(window["chart_alarms"]) is is_judged
+    assert is_judged or window["note"] == (
+        "The labels of 2013-07-09 should be in, and 2013-07-06 is the newest day with enough of them: more than 2 days "
+        "before."
+    )
+
+
+def test_labels_that_never_came_are_told_from_labels_under_way() -> None:
+    rows = rows_of("binary", 40)
+    silent = replace(rows, known_at=np.full(len(rows.day), NEVER))
+    assert performance("binary", rows.between(START + 39, START + 39), 39).windows["note"].to_list() == [UNDER_WAY]
+    (note,) = performance("binary", silent, 39).windows["note"]
+    assert note == "The labels of 2013-07-09 should be in, and no day of this window has enough of them."
+
+
+def test_the_scores_after_a_promotion_are_those_of_the_new_version() -> None:
+    rows = rows_of("binary", 41)
+    wrong = told_anew("binary", rows, prediction=np.where(rows.day < START + 39, 1 - rows.prediction, rows.prediction))
+    mixed = replace(wrong, version=(rows.day >= START + 39).astype(np.int64))
+    marks = [yardstick("binary"), yardstick("binary", "line/2")]
+    found = judged("binary", mixed, [moment(40)], marks, window=WINDOW, stale_after=STALE_AFTER)
+    window = found.windows.row(0, named=True)
+    own = found.days.filter(pl.col("day") == FIRST + timedelta(days=39)).row(0, named=True)
+    assert (window["judged_days"], window["compared_days"], window["model_version"]) == (WINDOW, 1, "line/2")
+    for name in ("loss", "residual"):
+        assert window[name] == pytest.approx(own[name])
+    assert window["estimate_error"] == pytest.approx(own["expected_loss"] - own["loss"])
+    assert window["auc"] > 0.6
+    assert window["calibration_error"] < 0.1
+    assert found.days["loss"].drop_nulls()[:-1].min() > own["loss"]
+
+
+def test_a_live_version_that_cannot_be_judged_is_not_covered_by_the_one_before() -> None:
+    rows = rows_of("binary", 40)
+    mixed = replace(rows, version=(rows.day >= START + 39).astype(np.int64))
+    gone = Yardstick(version="line/2", in_control=None, charts=None, reason="It is gone.")
+    marks = [yardstick("binary"), gone]
+    found = judged("binary", mixed, [moment(38), moment(39)], marks, window=WINDOW, stale_after=STALE_AFTER).windows
+    assert found["is_out_of_control"].is_not_null().to_list() == [True, False]
+    assert found["note"].to_list() == [None, "It is gone."]
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_the_calibration_error_of_the_test_window_stands_beside_that_since(task: str) -> None:
+    window = performance(task, rows_of(task, 40), 39).windows.row(0, named=True)
+    known = yardstick(task).in_control
+    assert known is not None
+    assert window["reference_calibration_error"] == known.scores["calibration_error"]
+    assert window["reference_calibration_error"] is not None
+
+
+@pytest.mark.parametrize("task", ["binary", "regression", "count"])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_one_label_that_is_not_finite_blinds_no_chart_and_is_counted(task: str, value: float) -> None:
+    rows = rows_of(task, 45, ranked=False)
+    broken = told_anew(task, rows, label=np.where(np.arange(len(rows.day)) == 38 * ROWS, value, rows.label))
+    sound, found = (performance(task, one, 44) for one in (rows, broken))
+    assert sound.windows["is_out_of_control"].to_list() == [True]
+    assert found.windows["chart_alarms"].to_list() == sound.windows["chart_alarms"].to_list()
+    assert found.windows["refused_labels"].to_list() == [1]
+    assert found.windows["labelled"][0] == sound.windows["labelled"][0] - 1
+    assert found.days["loss"].null_count() == sound.days["loss"].null_count()
+
+
+def test_a_day_that_differs_where_predictions_say_nothing_can_is_a_bad_day_and_no_crash() -> None:
+    mark, rows = yardstick("regression"), rows_of("regression", 45)
+    assert mark.in_control is not None
+    sure = np.where((rows.day == START + 43)[:, None], rows.prediction[:, :1] - 50.0, rows.prediction)
+    certain = replace(mark, in_control=replace(mark.in_control, noise=(0.0, 0.0, 0.0)))
+    told = told_anew("regression", rows, prediction=sure)
+    found = judged("regression", told, [moment(44)], [certain], window=WINDOW, stale_after=STALE_AFTER)
+    assert found.windows["is_out_of_control"].null_count() == 0
+    newest = found.days.filter(~pl.col("is_estimate")).row(-1, named=True)
+    assert newest["residual_cusum_up"] > 0 == newest["residual_cusum_down"]
+
+
+def test_a_label_that_is_not_finite_is_counted_from_when_it_came() -> None:
+    rows = rows_of("regression", 40)
+    broken = told_anew("regression", rows, label=np.where(rows.day == START + 39, np.nan, rows.label))
+    found = judged(
+        "regression",
+        broken,
+        [moment(39), moment(40)],
+        [yardstick("regression")],
+        window=WINDOW,
+        stale_after=STALE_AFTER,
+    )
+    assert found.windows["refused_labels"].to_list() == [0, ROWS]
+
+
+def judged_by_own_window(rows: ScoredRows) -> Performance:
+    """The window of day 44, by what the test window of these very rows is like."""
+    known = in_control("binary", "line/1", rows.between(START, START + TESTED - 1))
+    mark = Yardstick(version="line/1", in_control=known, charts=known.charts(window=WINDOW, run_length=370, seed=1))
+    return judged("binary", rows, [moment(44)], [mark], window=WINDOW, stale_after=STALE_AFTER)
+
+
+@pytest.mark.parametrize("kind", ["one row a day", "constant", "certain"])
+def test_a_model_without_a_slope_of_days_is_judged_by_the_charts_that_it_has(kind: str) -> None:
+    rows = rows_of("binary", 45)
+    if kind == "one row a day":
+        rows = rows.rows(np.arange(len(rows.day)) % ROWS == 0)
+    else:
+        rows = told_anew("binary", rows, prediction=np.full(len(rows.day), 0.4 if kind == "constant" else 1.0))
+    found = judged_by_own_window(rows)
+    assert found.windows["is_out_of_control"].null_count() == 0
+    charted = {name: found.days[name].count() for name in ("residual_ewma", "excess_loss_ewma", "lost_slope_ewma")}
+    assert charted == {"residual_ewma": WINDOW, "excess_loss_ewma": WINDOW, "lost_slope_ewma": 0}
+
+
+def test_a_rate_of_labels_that_falls_is_found_where_predictions_are_constant() -> None:
+    rows = rows_of("binary", 45, late_labels=0.5)
+    found = judged_by_own_window(told_anew("binary", rows, prediction=np.full(len(rows.day), 0.4)))
+    assert "residual_ewma" in found.windows["chart_alarms"][0]
 
 
 @pytest.mark.parametrize("task", TASKS)

@@ -1,6 +1,7 @@
 """The page says what was found, marks what is only an estimate, and draws what there is to draw."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -18,9 +19,9 @@ def page(task: str = "binary", *, count: int = 10, **window: Any) -> Performance
     """Ten days, of which the newest is an estimate, in control unless `window` says otherwise."""
     told: dict[str, Any] = {
         "partition_key": str(END), "window_start": END - timedelta(days=9), "window_end": END,
-        "judged_day": END - timedelta(days=1), "judged_days": 9, "rows": 1000, "labelled": 900, "loss": 0.42,
-        "baseline_loss": 0.51, "expected_loss": 0.4, "estimate_error": -0.02, "reference_loss": 0.41, "residual": 0.01,
-        "calibration_error": 0.02, "overdue_share": 0.01, "overdue_limit": 0.1, "chart_alarms": [],
+        "judged_day": END - timedelta(days=1), "judged_days": 9, "compared_days": 9, "rows": 1000, "labelled": 900,
+        "loss": 0.42, "baseline_loss": 0.51, "expected_loss": 0.4, "estimate_error": -0.02, "reference_loss": 0.41,
+        "residual": 0.01, "calibration_error": 0.02, "overdue_share": 0.01, "overdue_limit": 0.1, "chart_alarms": [],
         "is_out_of_control": False, "model_version": "line/3", "note": None, **window,
     }  # fmt: skip
     judged = [{"loss": 0.4, "baseline_loss": 0.5, **dict.fromkeys(CHARTS, 0.3 + 0.1 * n)} for n in range(count - 1)]
@@ -80,6 +81,35 @@ def test_the_error_of_the_estimate_is_told_with_its_side(error: float, side: str
 @pytest.mark.parametrize(("share", "is_told"), [(0.5, True), (0.05, False)])
 def test_overdue_labels_are_told_and_others_are_not(share: float, is_told: bool) -> None:
     assert any("overdue" in reason for reason in reasons(page(overdue_share=share))) is is_told
+
+
+def test_how_many_days_the_scores_are_of_is_told() -> None:
+    assert any("0.4200 over 9 judged days of line/3, 0.5100" in reason for reason in reasons(page()))
+    mixed = page(compared_days=1)
+    assert any("over 1 judged day of line/3 (8 of other versions are left out)" in reason for reason in reasons(mixed))
+    assert "<dd>9, 1</dd>" in render_html(mixed)
+
+
+@pytest.mark.parametrize(("count", "is_told"), [(1234, True), (0, False)])
+def test_labels_that_are_no_finite_numbers_are_told(count: int, is_told: bool) -> None:
+    said = "Labels that are no finite numbers, and so count as not known: 1,234."
+    assert (said in reasons(page(refused_labels=count))) is is_told
+
+
+def test_the_calibration_error_of_the_test_window_is_on_the_page_and_in_the_figures() -> None:
+    found = page(reference_calibration_error=0.037)
+    assert "<dd>3.7%</dd>" in render_html(found)
+    assert to_json(found)["window"]["reference_calibration_error"] == 0.037
+
+
+def test_a_statistic_without_limits_is_told_and_not_drawn() -> None:
+    found = page()
+    charts = [pl.lit(None, dtype=pl.Float64).alias(name) for name in CHARTS if name.startswith("residual")]
+    found = replace(found, days=found.days.with_columns(charts))
+    assert len(figures(found)["control_charts"].axes) == 2
+    told = [reason for reason in reasons(found) if "not charted" in reason]
+    assert told == ["The residual is not charted: the test window of the version does not tell how it varies."]
+    assert not any("not charted" in reason for reason in reasons(page()))
 
 
 def test_days_without_labels_are_marked_as_estimates() -> None:

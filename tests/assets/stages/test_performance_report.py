@@ -1,14 +1,21 @@
 """The monitor judges scored days by what their version was like in its test window, day by day or all at once."""
 
 import json
+import shutil
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
+import deltalake
 import polars as pl
 import pytest
+from mlflow import MlflowClient
 from polars.testing import assert_frame_equal
 
 from assets.contracts import LABEL_KNOWN_AT, PARTITION_KEY
+from assets.logic.performance_tables import UNDER_WAY
+from assets.logic.retraining import Missing, decide
+from assets.stages.evidence_monitors import performance_evidence
 from assets.stages.performance_reference import DOCUMENT, in_control_of
 from assets.stages.performance_report import DAYS, WINDOWS, build_performance_report, moment_of
 from resources.clock import Clock
@@ -120,8 +127,88 @@ def test_a_test_window_of_a_few_days_is_measured_and_not_judged(home: Home) -> N
     assert "days in control are too few for control limits" in window["note"]
     assert window["loss"] > 0
     verdict = checks(result)["performance_report/performance_is_in_control"]
-    assert verdict.passed
+    assert (verdict.passed, verdict.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert window["note"] in str(verdict.description)
     assert verdict.metadata["is_judged"].value is False
+
+
+def test_after_a_backfill_of_the_past_the_newest_window_is_still_what_is_told(home: Home) -> None:
+    newest = checks(watch(home, LAST))["performance_report/performance_is_in_control"]
+    folder = home.folder / "reports" / "flight_delays" / "performance_report"
+    latest = (folder / "latest.json").read_bytes()
+    told = checks(watch(home, SCORED[0]))["performance_report/performance_is_in_control"]
+    assert (told.passed, told.description) == (newest.passed, newest.description)
+    assert (folder / "latest.json").read_bytes() == latest
+    assert (folder / f"{SCORED[0]}.json").is_file()
+
+
+def test_a_window_whose_labels_are_still_under_way_passes(home: Home) -> None:
+    verdict = checks(watch(home, SCORED[0]))["performance_report/performance_is_in_control"]
+    assert home.rows(WINDOWS)["note"].to_list() == [UNDER_WAY]
+    assert verdict.passed
+    assert UNDER_WAY in str(verdict.description)
+
+
+def test_a_version_that_left_the_registry_is_not_judged_and_said_to_be_gone(home: Home) -> None:
+    MlflowClient(home.registry.tracking_uri).delete_model_version("flight_delays", "1")
+    verdict = checks(watch(home, SCORED[0], LAST))["performance_report/performance_is_in_control"]
+    assert not verdict.passed
+    notes = home.rows(WINDOWS)["note"].to_list()
+    assert len(notes) == len(SCORED)
+    assert all(note.startswith("The days of flight_delays/1 cannot be judged: ") for note in notes)
+
+
+def test_a_version_whose_tested_rows_are_gone_is_not_judged_and_says_so(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("assets.stages.performance_reference.DOCUMENT", "monitoring/not_made_yet.json")
+    rows, table = home.rows("features"), home.table("features")
+    changed = rows.with_columns(pl.col("is_late").fill_null(0))
+    home.lake.write(table, changed, partitions=rows[PARTITION_KEY].unique().to_list(), commit=COMMIT)
+    delta = deltalake.DeltaTable(home.lake.uri(table))
+    delta.vacuum(retention_hours=0, enforce_retention_duration=False, dry_run=False)
+    watch(home, LAST)
+    (note,) = home.rows(WINDOWS)["note"]
+    assert note.startswith("The days of flight_delays/1 cannot be judged: ")
+
+
+def test_a_table_from_before_a_column_was_added_goes_on(home: Home) -> None:
+    added = ["compared_days", "refused_labels", "reference_calibration_error"]
+    watch(home, SCORED[2])
+    old, table = home.rows(WINDOWS).drop(added), f"{home.table(WINDOWS)}_old"
+    home.lake.write(table, old, partitions=[SCORED[2]], commit=COMMIT)
+    shutil.rmtree(home.lake.uri(home.table(WINDOWS)))
+    shutil.move(home.lake.uri(table), home.lake.uri(home.table(WINDOWS)))
+    watch(home, SCORED[3])
+    windows = home.lake.scan(home.table(WINDOWS)).collect().sort(PARTITION_KEY)
+    assert windows[PARTITION_KEY].to_list() == SCORED[2:4]
+    assert windows["loss"].null_count() == 0
+    assert windows.select(pl.col(added).is_null()).rows() == [(True,) * 3, (False,) * 3]
+
+
+def test_no_decision_is_taken_on_a_verdict_after_which_labels_ended(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_limits_from_few_days(monkeypatch)
+    silent = SCORED[1:]
+    rows = home.rows("features", *silent)
+    gone = [pl.lit(None, dtype=rows.schema[name]).alias(name) for name in ("is_late", LABEL_KNOWN_AT)]
+    home.lake.write(home.table("features"), rows.with_columns(gone), partitions=silent, commit=COMMIT)
+    watch(home, LAST)
+    now = datetime(2013, 2, 8, 6, tzinfo=UTC)
+    with dg.DagsterInstance.ephemeral() as instance:
+        told = {"judged_at": now.isoformat()}
+        instance.report_runless_asset_event(
+            dg.AssetMaterialization(home.key("performance_report"), partition=LAST, metadata=told)
+        )
+        live_since = now - timedelta(days=9)
+        found = performance_evidence(home.use_case, home.lake, instance, "flight_delays/1", live_since, now)
+    assert isinstance(found, Missing)
+    assert f"{SCORED[0]} is the newest day with enough of them: more than 2 days before" in found.why
+    policy = home.use_case.automation.retraining
+    decision = decide([found], [], policy, now)
+    assert decision is not None
+    assert decision.answer == "no"
 
 
 def test_labels_that_do_not_come_are_warned_of_and_stop_nothing(home: Home) -> None:

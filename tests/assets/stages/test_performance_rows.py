@@ -99,3 +99,14 @@ def test_a_score_whose_features_are_gone_has_no_label(tmp_path: Path) -> None:
 def test_the_versions_of_each_partition_are_told(tmp_path: Path) -> None:
     found = versions_in(TOY, lake_of(tmp_path, TOY), [*KEYS, "2020-01-03"])
     assert found == {KEYS[0]: {"line/1"}, KEYS[1]: {"line/2"}}
+
+
+@pytest.mark.parametrize("use_case", [MINUTES, LOST_MINUTES], ids=lambda one: one.task)
+def test_a_label_that_is_not_a_finite_number_is_refused_and_not_known(
+    use_case: UseCase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(LABELS, use_case.task, [1.5, float("nan"), None, float("inf")])
+    rows = read_rows(use_case, lake_of(tmp_path, use_case), KEYS, ["line/1", "line/2"])
+    assert (rows.known_at == NEVER).tolist() == [False, True, True, True]
+    assert (rows.refused_at == NEVER).tolist() == [True, False, True, False]
+    assert rows.refused_at[3] == np.datetime64("2020-01-05T03:00")
