@@ -19,11 +19,20 @@ from resources.notifier import Notice, Notifier, NotifierError, Severity
 
 SECONDS: Final = 30
 """Between two looks; a look without news takes 10 ms."""
-WATCHED: Final[dict[tuple[str, str], tuple[Severity, str]]] = {
-    ("drift_report", "nothing_has_drifted"): ("warning", "drift"),
-    ("performance_report", "performance_is_in_control"): ("alarm", "performance is out of control"),
+WATCHED: Final[dict[str, tuple[Severity, str]]] = {
+    "nothing_has_drifted": ("warning", "drift"),
+    "performance_is_in_control": ("alarm", "performance is out of control"),
+    "labels_arrive": ("warning", "labels are overdue"),
+    "every_partition_has_arrived": ("warning", "files are missing for {asset}"),
 }
-"""Checks that only warn, and are told of all the same, by asset and name: how urgent, and in which words."""
+"""Checks that only warn, and are told of all the same, by name: how urgent, and in which words."""
+NOT_JUDGED: Final[dict[str, tuple[Severity, str]]] = {
+    "nothing_has_drifted": ("warning", "drift was not judged"),
+    "performance_is_in_control": ("warning", "performance was not judged"),
+}
+"""The same of checks that do not pass either when they cannot say."""
+MOST_NAMES: Final = 5
+"""Of a list in a text."""
 CHAMPION: Final = "champion"
 DECISIONS: Final = "retraining_decisions"
 PARTITION: Final = "dagster/partition"
@@ -108,14 +117,13 @@ class Alerts:
             yield self._notice((DECISIONS, str(made.number)), "info", title, told.get("reasons", ""), link)
 
     def _of_check(self, check: dg.AssetCheckEvaluation, span: str) -> Iterator[Notice]:
-        asset, name = check.asset_key.path[-1], check.check_name
-        spoken = WATCHED.get((asset, name))
-        if spoken is None and check.severity is not dg.AssetCheckSeverity.ERROR:
+        if (spoken := _words(check)) is None:
             return
-        severity, title = spoken or ("alarm", f"{name} does not hold for {asset}")
+        severity, title = spoken
         text = " ".join(part for part in (check.description, _facts(check.metadata)) if part)
         link = f"{self.notifier.asset_link(check.asset_key)}?view=checks"
-        yield self._notice(("check", asset, name, span), severity, f"{title}{span}", text, link)
+        about = ("check", check.asset_key.path[-1], check.check_name, f"{title}{span}")
+        yield self._notice(about, severity, f"{title}{span}", text, link)
 
     def _notice(self, about: tuple[str, ...], severity: Severity, title: str, text: str, link: str) -> Notice:
         return Notice(
@@ -127,6 +135,19 @@ class Alerts:
             link=link,
             at=self.now,
         )
+
+
+def _words(check: dg.AssetCheckEvaluation) -> tuple[Severity, str] | None:
+    """How urgent a failed check is, and its title; None if people are not told of it."""
+    asset, name = check.asset_key.path[-1], check.check_name
+    if name in WATCHED:
+        # Drift that was found has a name, and a chart that is out was judged.
+        is_judged = all(check.metadata[fact].value for fact in ("drifted", "is_judged") if fact in check.metadata)
+        severity, title = WATCHED[name] if is_judged else NOT_JUDGED.get(name, WATCHED[name])
+        return severity, title.format(asset=asset)
+    if check.severity is dg.AssetCheckSeverity.ERROR:
+        return "alarm", f"{name} does not hold for {asset}"
+    return None
 
 
 def _job(run: dg.DagsterRun) -> str:
@@ -145,6 +166,15 @@ def _span(run: dg.DagsterRun) -> str:
 
 
 def _facts(metadata: Any) -> str:
-    """The short values of a check: numbers and words."""
-    shown = {k: v.value for k, v in metadata.items() if isinstance(getattr(v, "value", None), int | float | str)}
-    return ", ".join(f"{k} {f'{v:.4g}' if isinstance(v, float) else v}" for k, v in shown.items() if len(str(v)) < 200)
+    """The short values of a check: numbers, words and lists of words."""
+    found = {name: _fact(getattr(value, "value", None)) for name, value in metadata.items()}
+    return ", ".join(f"{name} {fact}" for name, fact in found.items() if fact and len(fact) < 200)
+
+
+def _fact(value: Any) -> str | None:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, list):
+        more = f" and {len(value) - MOST_NAMES} more" if len(value) > MOST_NAMES else ""
+        return ", ".join(map(str, value[:MOST_NAMES])) + more
+    return str(value) if isinstance(value, int | str) else None

@@ -6,6 +6,7 @@ notice the end of the daemon it runs in, and finding silence (`silence.py`).
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Final
 
 import dagster as dg
 import psutil
@@ -17,6 +18,9 @@ from resources.environments import resources_for
 from resources.notifier import Notifier
 from resources.processes import status
 from resources.settings import Settings
+
+PAGES: Final = {silence.DAEMON: "/deployment/daemons", "location": "/deployment/locations"}
+"""Of Dagster's user interface, by the first word of what a silence is about; sensors and schedules have another."""
 
 
 def silences(settings: Settings, names: Sequence[str]) -> list[str]:
@@ -36,8 +40,16 @@ def silences(settings: Settings, names: Sequence[str]) -> list[str]:
             for silent in _silent_location(settings, name, instance, now):
                 found.setdefault(silent.about, (silent, name))
     notifier: Notifier = resources_for(settings)["notifier"]
-    notices = [notice_of(silent, whose, now, None) for silent, whose in found.values()]
+    notices = [notice_of(silent, whose, now, _link(notifier, silent, whose)) for silent, whose in found.values()]
     return [silent.text for silent, _ in found.values()] + tell(notifier, notices)
+
+
+def _link(notifier: Notifier, silent: Silence, use_case: str) -> str:
+    """Where Dagster's user interface shows what is silent."""
+    kind, _, name = silent.about.partition("/")
+    if kind == "monitor":
+        return notifier.asset_link(dg.AssetKey([use_case, name]))
+    return f"{notifier.dagster_url}{PAGES.get(kind, '/automation')}"
 
 
 def _silent_location(settings: Settings, name: str, instance: dg.DagsterInstance, now: datetime) -> list[Silence]:

@@ -7,6 +7,7 @@ Does not belong here: which resources are built from them (`environments.py`).
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -92,9 +93,11 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _notices_can_be_sent(self) -> "Settings":
-        url = self.webhook_url
-        if url is not None and not url.get_secret_value().startswith(("http://", "https://")):
-            raise SettingsError(f"{PREFIX}WEBHOOK_URL is no address that starts with https://")
+        if self.webhook_url is not None and not _is_web_address(self.webhook_url.get_secret_value()):
+            raise SettingsError(
+                f"{PREFIX}WEBHOOK_URL is no address such as https://host/path, in ASCII, without white space and user, "
+                "and with a number for its port, if it has one"
+            )
         if self.smtp_host is not None and not (self.smtp_from and self.recipients):
             raise SettingsError(f"{PREFIX}SMTP_HOST is set, so {PREFIX}SMTP_FROM and {PREFIX}SMTP_TO must be as well")
         if (self.smtp_user is None) != (self.smtp_password is None):
@@ -182,6 +185,18 @@ class Settings(BaseSettings):
     def bench_home(self) -> Path:
         """Measurements."""
         return self.home / "bench"
+
+
+def _is_web_address(text: str) -> bool:
+    """Whether a text can be posted to as it stands."""
+    try:
+        parts = urlsplit(text)
+        has_place = bool(parts.hostname) and parts.port != 0
+    except ValueError:  # its message quotes the text
+        return False
+    # The text itself is looked at, as the parts have lost some of its white space.
+    is_plain = text.isascii() and text.isprintable() and " " not in text
+    return is_plain and has_place and parts.scheme in ("http", "https") and "@" not in parts.netloc
 
 
 def _sentence(where: Sequence[int | str], why: str, value: object) -> str:

@@ -29,6 +29,7 @@ def key(name: str) -> dg.AssetKey:
 
 class Fault(dg.Config):
     text: str = ""
+    told: dict[str, list[str]] = Field(default_factory=dict)
     failing: list[str] = Field(default_factory=list)
 
 
@@ -68,19 +69,26 @@ def champion(config: Fault) -> dg.MaterializeResult[None]:
     return dg.MaterializeResult(metadata=told)
 
 
-def _monitor(name: str, check: str) -> dg.AssetsDefinition:
+def _monitor(name: str, *names: str) -> dg.AssetsDefinition:
     days = dg.DailyPartitionsDefinition("2020-01-01")
 
     @dg.asset(
         key=key(name),
         partitions_def=days,
         backfill_policy=dg.BackfillPolicy.single_run(),
-        check_specs=[dg.AssetCheckSpec(check, asset=key(name))],
+        check_specs=[dg.AssetCheckSpec(check, asset=key(name)) for check in names],
     )
     def monitor(config: Fault) -> Iterator[dg.MaterializeResult[None]]:
-        passed, severity = check not in config.failing, dg.AssetCheckSeverity.WARN
         yield dg.MaterializeResult(
-            check_results=[dg.AssetCheckResult(check_name=check, passed=passed, severity=severity)]
+            check_results=[
+                dg.AssetCheckResult(
+                    check_name=check,
+                    passed=check not in config.failing,
+                    severity=dg.AssetCheckSeverity.WARN,
+                    metadata=config.told,
+                )
+                for check in names
+            ]
         )
 
     return monitor
@@ -88,7 +96,8 @@ def _monitor(name: str, check: str) -> dg.AssetsDefinition:
 
 MONITORS = [
     _monitor("drift_report", "nothing_has_drifted"),
-    _monitor("performance_report", "performance_is_in_control"),
+    _monitor("performance_report", "performance_is_in_control", "labels_arrive"),
+    _monitor("raw_weather", "every_partition_has_arrived"),
 ]
 ASSETS = [features, after, champion, *MONITORS]
 DEFS = dg.Definitions(
@@ -96,7 +105,7 @@ DEFS = dg.Definitions(
     jobs=[
         dg.define_asset_job("parcels_ingest_job", [key("features"), key("after")]),
         dg.define_asset_job("parcels_train_job", [key("champion")]),
-        dg.define_asset_job("parcels_monitor_job", [key("drift_report"), key("performance_report")]),
+        dg.define_asset_job("parcels_monitor_job", [monitor.key for monitor in MONITORS]),
     ],
     sensors=build_alert_sensors(TOY),
     executor=dg.in_process_executor,
@@ -130,7 +139,7 @@ class Watch:
 
     def run(self, purpose: str, tags: dict[str, str] | None = None, **config: Any) -> dg.ExecuteInProcessResult:
         job = DEFS.resolve_job_def(f"parcels_{purpose}_job")
-        named = {"ingest": ["features"], "train": ["champion"], "monitor": ["drift_report", "performance_report"]}
+        named = {"ingest": ["features"], "train": ["champion"], "monitor": [m.key.path[-1] for m in MONITORS]}
         return job.execute_in_process(
             instance=self.instance,
             run_config={
@@ -283,6 +292,48 @@ def test_drift_and_scores_out_of_control_are_told_of_for_the_newest_partition_on
         "drift for 2020-01-01 to 2020-01-03": "warning",
         "performance is out of control for 2020-01-01 to 2020-01-03": "alarm",
     }
+
+
+@pytest.mark.parametrize(
+    ("check", "title"),
+    [
+        ("labels_arrive", "labels are overdue for 2020-01-01 to 2020-01-03"),
+        ("every_partition_has_arrived", "files are missing for raw_weather for 2020-01-01 to 2020-01-03"),
+    ],
+)
+def test_labels_and_files_that_do_not_come_are_told_of_once(watch: Watch, check: str, title: str) -> None:
+    for _ in range(2):
+        watch.run("monitor", failing=[check], tags=RANGE)
+    (notice,) = watch.tick()
+    assert (notice["title"], notice["severity"]) == (title, "warning")
+
+
+def test_some_of_the_files_that_are_missing_are_named(watch: Watch) -> None:
+    days = [f"2020-01-{n:02}" for n in range(1, 31)]
+    watch.run("monitor", failing=["every_partition_has_arrived"], told={"not_arrived": days}, tags=RANGE)
+    (notice,) = watch.tick()
+    assert notice["text"] == f"not_arrived {', '.join(days[:5])} and 25 more"
+
+
+@pytest.mark.parametrize(
+    ("check", "told", "title"),
+    [
+        ("nothing_has_drifted", {"drifted": []}, "drift was not judged"),
+        ("performance_is_in_control", {"is_judged": []}, "performance was not judged"),
+    ],
+)
+def test_what_could_not_be_judged_is_not_called_bad(
+    watch: Watch, check: str, told: dict[str, list[str]], title: str
+) -> None:
+    watch.run("monitor", failing=[check], told=told, tags=RANGE)
+    (notice,) = watch.tick()
+    assert (notice["title"], notice["severity"]) == (f"{title} for 2020-01-01 to 2020-01-03", "warning")
+
+
+def test_drift_that_is_found_after_it_could_not_be_judged_is_told_of(watch: Watch) -> None:
+    for drifted in ([], ["weather"]):
+        watch.run("monitor", failing=["nothing_has_drifted"], told={"drifted": drifted}, tags=RANGE)
+    assert [n["title"].partition(" for")[0] for n in watch.tick()] == ["drift was not judged", "drift"]
 
 
 @pytest.mark.parametrize(("decision", "said"), [("promoted", "is the new champion"), ("kept", "stays champion")])

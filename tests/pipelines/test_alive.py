@@ -12,6 +12,7 @@ from dagster._daemon.types import DaemonHeartbeat
 
 from pipelines import services
 from pipelines.alive import silences
+from pipelines.silence import Silence
 from resources.settings import Settings
 from tests.support.small_line import PREPARED
 
@@ -28,6 +29,11 @@ def settings(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
 def told(settings: Settings) -> list[str]:
     log = settings.notices_home / "notices.jsonl"
     return [json.loads(line)["text"] for line in log.read_text(encoding="utf-8").splitlines()]
+
+
+def links(settings: Settings) -> set[str]:
+    log = settings.notices_home / "notices.jsonl"
+    return {json.loads(line)["link"] for line in log.read_text(encoding="utf-8").splitlines()}
 
 
 def test_a_daemon_that_does_not_run_is_noticed_and_people_are_told_once(settings: Settings) -> None:
@@ -54,3 +60,28 @@ def test_while_the_daemon_runs_each_sensor_that_never_ticked_is_named(settings: 
     found = silences(settings, ["traffic_volume"])
     assert "the sensor traffic_volume_new_data_sensor never ticked" in found
     assert all("traffic_volume" in text for text in found)
+
+
+def test_what_is_told_leads_to_the_page_of_the_daemon(settings: Settings) -> None:
+    silences(settings, ["traffic_volume"])
+    assert links(settings) == {f"{settings.dagster_url}/deployment/daemons"}
+
+
+def test_what_is_told_leads_to_the_page_of_code_locations(settings: Settings) -> None:
+    beat()
+    silences(settings, ["no_such_use_case"])
+    assert links(settings) == {f"{settings.dagster_url}/deployment/locations"}
+
+
+def test_what_is_told_leads_to_the_page_of_sensors_and_schedules(settings: Settings) -> None:
+    beat()
+    silences(settings, ["traffic_volume"])
+    assert links(settings) == {f"{settings.dagster_url}/automation"}
+
+
+def test_what_is_told_leads_to_the_monitor_that_is_silent(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    late = Silence(about="monitor/drift_report", text="drift_report has no result")
+    monkeypatch.setattr("pipelines.alive.silent_in", lambda *_: [late])
+    beat()
+    silences(settings, ["traffic_volume"])
+    assert links(settings) == {f"{settings.dagster_url}/assets/traffic_volume/drift_report"}

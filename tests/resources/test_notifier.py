@@ -11,11 +11,14 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from resources.notices import NoticeBox
 from resources.notifier import Mail, Notice, Notifier, NotifierError
 from tests.support.notice_servers import MailServer, Webhook, certificate, mail_server, webhook
 from tests.support.serving import free_port
 
 NOON = datetime(2020, 1, 1, 12, tzinfo=UTC)
+CONNECTIONS = "resources.notice_connections"
+UNANSWERED = "did not say whether it took it"
 URL, PASSWORD = "THROUGHLINE_WEBHOOK_URL", "THROUGHLINE_SMTP_PASSWORD"
 
 
@@ -87,6 +90,24 @@ def test_the_webhook_gets_title_text_and_link(tmp_path: Path, hook: Webhook) -> 
     assert hook.texts == ["*alarm* parcels: title a\n1 &lt; 2 &amp; so on\nhttp://x"]
 
 
+def test_a_webhook_is_spoken_to_over_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    context, trusted = certificate(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(trusted))
+    with webhook(tls=context) as server:
+        monkeypatch.setenv(URL, server.url)
+        hooked(tmp_path).notify(notice())
+    assert len(server.texts) == 1
+
+
+def test_a_webhook_that_nobody_vouches_for_gets_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    context, _ = certificate(tmp_path)
+    with webhook(tls=context) as server:
+        monkeypatch.setenv(URL, server.url)
+        with pytest.raises(NotifierError, match="CERTIFICATE_VERIFY_FAILED"):
+            hooked(tmp_path).notify(notice())
+    assert not server.texts
+
+
 def test_a_server_error_and_too_many_requests_are_tried_again(tmp_path: Path, hook: Webhook) -> None:
     hook.answers = [500, 429]
     assert hooked(tmp_path).notify(notice())
@@ -134,12 +155,125 @@ def test_a_duplicate_of_what_waits_is_an_occasion_to_send_it(tmp_path: Path, hoo
     assert len(hook.texts) == 1
 
 
-def test_a_slow_server_is_given_up_on(tmp_path: Path, hook: Webhook, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("resources.notice_forms.TIMEOUT_S", 0.05)
-    hook.delay_s = 0.3
-    with pytest.raises(NotifierError, match="timed out"):
-        hooked(tmp_path).notify(notice())
+def test_a_webhook_may_take_longer_to_answer_than_to_be_reached(
+    tmp_path: Path, hook: Webhook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(f"{CONNECTIONS}.LIMIT_S", 0.2)
+    hook.delay_s = 0.5
+    assert hooked(tmp_path).notify(notice())
+    assert (hook.calls, hooked(tmp_path).deliver()) == (1, 0)
+
+
+def test_a_mail_server_may_take_longer_over_a_letter_than_over_a_word(
+    tmp_path: Path, mail: MailServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(f"{CONNECTIONS}.LIMIT_S", 0.5)
+    mail.delay_s = 0.8
+    assert mailing(tmp_path, mail).notify(notice())
+    assert (len(mail.letters), mailing(tmp_path, mail).deliver()) == (1, 0)
+
+
+def faults(told: Notifier, rounds: int) -> list[str]:
+    """Tell of something, then deliver; what was wrong with each round, empty if nothing was."""
+    found = []
+    for n in range(rounds):
+        try:
+            told.deliver() if n else told.notify(notice())
+        except NotifierError as error:
+            found.append(str(error))
+        else:
+            found.append("")
+    return found
+
+
+def test_a_message_without_an_answer_is_sent_once_more_in_a_later_round_and_then_dropped_with_a_word(
+    tmp_path: Path, hook: Webhook, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(f"{CONNECTIONS}.ANSWER_S", 0.05)
+    hook.is_silent = True
+    assert [UNANSWERED in fault for fault in faults(hooked(tmp_path), 4)] == [True, False, False, False]
+    assert hook.calls == 2
+    assert "title a. Not sent a third time" in caplog.text
+
+
+def test_a_letter_without_an_answer_is_sent_once_more_in_a_later_round_and_then_dropped_with_a_word(
+    tmp_path: Path, mail: MailServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(f"{CONNECTIONS}.ANSWER_S", 0.05)
+    mail.is_silent = True
+    assert [UNANSWERED in fault for fault in faults(mailing(tmp_path, mail), 4)] == [True, False, False, False]
+    assert len(mail.letters) == 2
+    assert "title a. Not sent a third time" in caplog.text
+
+
+def test_a_letter_whose_connection_breaks_before_the_answer_is_sent_once_more_in_a_later_round(
+    tmp_path: Path, mail: MailServer
+) -> None:
+    mail.is_silent = True
+    mail.closing.set()
+    assert [UNANSWERED in fault for fault in faults(mailing(tmp_path, mail), 3)] == [True, False, False]
+    assert len(mail.letters) == 2
+
+
+@pytest.mark.parametrize("answer", ["421 closing", "250 ok", "nonsense"])
+def test_a_letter_that_was_taken_is_not_sent_again_whatever_the_good_bye(
+    tmp_path: Path, mail: MailServer, caplog: pytest.LogCaptureFixture, answer: str
+) -> None:
+    mail.answers = {"QUIT": answer}
+    assert mailing(tmp_path, mail).notify(notice())
+    assert len(mail.letters) == 1
+    assert "good-bye" in caplog.text
+
+
+def test_a_mail_server_that_takes_too_long_before_it_has_the_letter_is_given_up_on(
+    tmp_path: Path, mail: MailServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(f"{CONNECTIONS}.TALK_S", 0.0)
+    with pytest.raises(NotifierError, match="before it got the letter"):
+        mailing(tmp_path, mail).notify(notice())
+    assert not mail.letters
+
+
+def backlog(folder: Path, count: int) -> None:
+    for n in range(count):
+        NoticeBox(folder / "notices").accept(notice(f"{n:02}", NOON + timedelta(seconds=n)), ["webhook"])
+
+
+def test_a_webhook_that_is_gone_is_asked_a_few_times_a_round_and_nothing_is_lost(tmp_path: Path, hook: Webhook) -> None:
+    backlog(tmp_path, 40)
+    hook.answers = [404] * 3
+    with pytest.raises(NotifierError, match="40 by webhook"):
+        hooked(tmp_path).deliver()
     assert hook.calls == 3
+    assert hooked(tmp_path).deliver() == 40
+
+
+def test_messages_that_are_refused_again_and_again_do_not_hold_up_the_rest(tmp_path: Path, hook: Webhook) -> None:
+    backlog(tmp_path, 15)
+    hook.refused = "title 0"  # the ten oldest
+    for _ in range(20):
+        with pytest.raises(NotifierError):
+            hooked(tmp_path).deliver()
+    assert len(hook.texts) == 5
+    hook.refused = None
+    assert hooked(tmp_path).deliver() == 10
+
+
+def test_after_a_while_of_sending_the_rest_waits_for_another_time(
+    tmp_path: Path, hook: Webhook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("resources.notifier.SENDING_S", 1e-9)
+    backlog(tmp_path, 3)
+    assert [hooked(tmp_path, pause_s=3600).deliver() for _ in range(3)] == [1, 0, 0]
+    assert hooked(tmp_path).deliver() == 2
+
+
+def test_no_try_is_begun_when_the_time_is_spent(tmp_path: Path, hook: Webhook, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("resources.notifier.SENDING_S", 1e-9)
+    hook.answers = [500] * 3
+    with pytest.raises(NotifierError, match="500"):
+        hooked(tmp_path).notify(notice())
+    assert hook.calls == 1
 
 
 def test_a_form_that_failed_is_left_alone_for_a_while(tmp_path: Path, hook: Webhook) -> None:
@@ -227,6 +361,81 @@ def test_no_secret_is_in_an_error_a_file_or_a_repr(
     shown = f"{told} {both!r} {caplog.text} {kept(tmp_path)}"
     assert "very-secret-path" not in shown
     assert "hush" not in shown
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://hooks/very-hushed path",
+        "https://hooks/very-hush\u00e9d",
+        "https://[hooks/very-hushed",
+        "https://anna:very-hushed@hooks/",
+        "https://hooks:very-hushed/",
+        "https://very..hushed/",
+        "very-hushed",
+    ],
+)
+def test_an_address_that_is_none_is_a_fault_that_waits_and_quotes_nothing_secret(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    monkeypatch.setenv(URL, url)
+    with pytest.raises(NotifierError, match=f"1 by webhook: {URL} is no web address") as error:
+        hooked(tmp_path).notify(notice())
+    assert "hushed" not in f"{''.join(traceback.format_exception(error.value))} {kept(tmp_path)}"
+
+
+def test_an_answer_that_is_not_http_shows_nothing_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with mail_server() as server:  # its first word is no status line
+        monkeypatch.setenv(URL, f"http://127.0.0.1:{server.port}/")
+        with pytest.raises(NotifierError, match=UNANSWERED) as error:
+            hooked(tmp_path).notify(notice())
+    assert "220" not in str(error.value)
+
+
+@pytest.mark.parametrize("changed", [{"user": "ann\u00e9"}, {}])
+def test_a_login_beyond_ascii_is_a_fault_that_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mail: MailServer, changed: dict[str, str]
+) -> None:
+    monkeypatch.setenv(PASSWORD, "hush" if changed else "h\u00fcsh")
+    mail.login = ("anna", "hush")
+    with pytest.raises(NotifierError, match=f"{PASSWORD} or the user has characters beyond ASCII"):
+        mailing(tmp_path, mail, **{"user": "anna", "password_variable": PASSWORD, **changed}).notify(notice())
+    assert logged(tmp_path) == ["a"]
+
+
+@pytest.mark.parametrize("changed", [{"host": "very..wrong"}, {"sender": "a\n@b.c"}])
+def test_mail_that_is_addressed_wrongly_is_a_fault_that_waits(
+    tmp_path: Path, mail: MailServer, changed: dict[str, object]
+) -> None:
+    with pytest.raises(NotifierError, match=r"1 by mail: .* is malformed"):
+        mailing(tmp_path, mail, **changed).notify(notice())
+    assert logged(tmp_path) == ["a"]
+
+
+def test_bytes_that_are_no_text_are_told_as_such_by_every_form(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hook: Webhook, mail: MailServer
+) -> None:
+    both = mailing(tmp_path, mail, webhook_variable=URL)
+    assert both.notify(notice("file \udcff", text="The file \udcff."))
+    ((_, letter),) = mail.letters
+    assert "The file \\udcff." in letter.get_content()
+    assert "The file \\udcff." in hook.texts[0]
+    assert logged(tmp_path) == ["file \\udcff"]
+
+
+def test_what_a_process_without_the_webhook_saw_first_is_sent_by_one_that_has_it(tmp_path: Path, hook: Webhook) -> None:
+    told = [form(tmp_path).notify(notice()) for form in (notifier, hooked, notifier, hooked)]
+    assert told == [True, True, False, False]
+    assert len(hook.texts) == 1
+    assert logged(tmp_path) == ["a"]
+
+
+def test_what_waited_before_its_tries_were_counted_is_sent(tmp_path: Path, hook: Webhook) -> None:
+    backlog(tmp_path, 1)
+    (file,) = (tmp_path / "notices" / "outbox" / "webhook").iterdir()
+    told = json.loads(file.read_text(encoding="utf-8"))
+    file.write_text(json.dumps({k: v for k, v in told.items() if k not in ("refused", "unanswered")}), encoding="utf-8")
+    assert hooked(tmp_path).deliver() == 1
 
 
 def test_a_variable_that_is_not_set_is_named(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import traceback
 from pathlib import Path
 
 import pytest
@@ -130,6 +131,35 @@ def test_secrets_are_in_no_repr(monkeypatch: pytest.MonkeyPatch) -> None:
     shown = f"{settings!r} {resources_for(settings)['notifier']!r} {settings.model_dump_json()}"
     assert "hush" not in shown
     assert "secret-path" not in shown
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ftp://hooks/secret-path",
+        "https:///secret-path",
+        "https://hooks/secret-path with more",
+        "https://hooks/secret-path\n",
+        "https://hooks/secret-path\u00e9",
+        "https://[hooks/secret-path",
+        "https://hooks:secret-path/",
+        "https://hooks:0/secret-path",
+        "https://secret-path@hooks/",
+    ],
+)
+def test_a_webhook_that_is_no_web_address_is_refused_without_showing_it(
+    monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    given(monkeypatch, {"THROUGHLINE_WEBHOOK_URL": url})
+    with pytest.raises(SettingsError, match=r"^THROUGHLINE_WEBHOOK_URL is no address") as error:
+        Settings()
+    assert "secret-path" not in "".join(traceback.format_exception(error.value))
+
+
+@pytest.mark.parametrize("url", ["https://hooks.example.com/a/B?c=%20d", "http://127.0.0.1:8065/x", "https://[::1]:1/"])
+def test_a_webhook_may_be_any_web_address(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    given(monkeypatch, {"THROUGHLINE_WEBHOOK_URL": url})
+    assert Settings().webhook_url is not None
 
 
 @pytest.mark.parametrize(

@@ -23,31 +23,47 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 @dataclass
 class Webhook:
-    """Answers each POST with the next of `answers`, then with 200; `texts` are those it took."""
+    """Answers each POST with the next of `answers`, then with 200; `texts` are those it took, before it answers.
+
+    Attributes:
+        refused: Part of the texts that it answers with 400 for good.
+        delay_s: Before each answer.
+        is_silent: Whether it takes texts without an answer, until it is closed.
+    """
 
     port: int = 0
+    scheme: str = "http"
     answers: list[int] = field(default_factory=list)
+    refused: str | None = None
     delay_s: float = 0
+    is_silent: bool = False
+    closing: threading.Event = field(default_factory=threading.Event)
     calls: int = 0
     texts: list[str] = field(default_factory=list)
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/services/very-secret-path"
+        return f"{self.scheme}://127.0.0.1:{self.port}/services/very-secret-path"
 
 
 @contextmanager
-def webhook(port: int = 0) -> Iterator[Webhook]:
-    state = Webhook()
+def webhook(port: int = 0, *, tls: ssl.SSLContext | None = None) -> Iterator[Webhook]:
+    """A webhook; with `tls` it speaks nothing else."""
+    state = Webhook(scheme="http" if tls is None else "https")
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             state.calls += 1
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             status = state.answers.pop(0) if state.answers else 200
-            time.sleep(state.delay_s)
+            if state.refused is not None and state.refused in body["text"]:
+                status = 400
             if status == 200:
                 state.texts.append(body["text"])
+            if state.is_silent:
+                state.closing.wait()
+                return
+            time.sleep(state.delay_s)
             self.send_response(status)
             if status == 302:
                 self.send_header("Location", "/elsewhere")
@@ -64,18 +80,31 @@ def webhook(port: int = 0) -> Iterator[Webhook]:
 
     with _serving(ThreadingHTTPServer(("127.0.0.1", port), Handler)) as server:
         state.port = server.server_address[1]
-        yield state
+        if tls is not None:
+            server.socket = tls.wrap_socket(server.socket, server_side=True)
+        try:
+            yield state
+        finally:
+            state.closing.set()
 
 
 @dataclass
 class MailServer:
-    """`letters` are those it took, with their recipients; `answers` are given, once each, to the verbs they name."""
+    """`letters` are those it took, with their recipients; `answers` are given, once each, to the verbs they name.
+
+    Attributes:
+        delay_s: Before it says that it took a letter.
+        is_silent: Whether it takes letters without an answer, until it is closed.
+    """
 
     port: int = 0
     answers: dict[str, str] = field(default_factory=dict)
     login: tuple[str, str] | None = None
     letters: list[tuple[list[str], EmailMessage]] = field(default_factory=list)
     was_encrypted: list[bool] = field(default_factory=list)
+    delay_s: float = 0
+    is_silent: bool = False
+    closing: threading.Event = field(default_factory=threading.Event)
 
 
 @contextmanager
@@ -126,6 +155,10 @@ def mail_server(tls: ssl.SSLContext | None = None, *, from_the_start: bool = Fal
                     assert isinstance(letter, EmailMessage)
                     state.letters.append((recipients, letter))
                     state.was_encrypted.append(is_encrypted)
+                    if state.is_silent:
+                        state.closing.wait()
+                        break
+                    time.sleep(state.delay_s)
                     say("250 taken")
                 elif verb == "QUIT":
                     say("221 bye")
@@ -138,7 +171,10 @@ def mail_server(tls: ssl.SSLContext | None = None, *, from_the_start: bool = Fal
 
     with _serving(Server(("127.0.0.1", 0), Handler)) as server:
         state.port = server.server_address[1]
-        yield state
+        try:
+            yield state
+        finally:
+            state.closing.set()
 
 
 def certificate(folder: Path) -> tuple[ssl.SSLContext, Path]:
