@@ -5,7 +5,6 @@ that make no sense by themselves (`automation.py`).
 """
 
 from collections.abc import Iterable, Iterator
-from datetime import time
 from typing import Final
 
 from assets.automation import ONE_DAY, Automation
@@ -24,7 +23,7 @@ def contradictions(automation: Automation, partitions: Partitions, groups: Itera
 
     Args:
         automation: What is watched, and what starts a retraining.
-        partitions: Those of the use case; `hour` is in their time zone.
+        partitions: Those of the use case.
         groups: Groups of its features.
     """
     for name, window in (("drift", automation.drift.window), ("performance", automation.performance.window)):
@@ -39,14 +38,3 @@ def contradictions(automation: Automation, partitions: Partitions, groups: Itera
     if retraining.every is not None and retraining.every < retraining.cool_down:
         every, rest = retraining.every / ONE_DAY, retraining.cool_down / ONE_DAY
         yield ("retraining", "every"), f"is {every:g} days, and cool_down forbids another for {rest:g}"
-    # Offsets change with the season, so hours of two zones cannot be compared once and for all.
-    is_same_zone = retraining.timezone == partitions.timezone
-    if retraining.quiet_hours is not None and is_same_zone and is_within(time(automation.hour), retraining.quiet_hours):
-        says = f"{automation.hour} lies within the quiet hours, so the daily look could never start a retraining"
-        yield ("hour",), says
-
-
-def is_within(clock: time, hours: tuple[time, time]) -> bool:
-    """Whether a local time lies in a span from and until; one that ends before it begins spans midnight."""
-    first, end = hours
-    return first <= clock < end if first <= end else clock >= first or clock < end

@@ -44,7 +44,15 @@ class BackfillError(ThroughlineError):
 
 
 def backfill(
-    settings: Settings, name: str, asset: str, since: date, until: date, echo: Echo, *, upstream: bool = False
+    settings: Settings,
+    name: str,
+    asset: str,
+    since: date,
+    until: date,
+    echo: Echo,
+    *,
+    upstream: bool = False,
+    replace_scores: bool = False,
 ) -> None:
     """Make all partitions of an asset from `since` to `until` anew, in a state folder in which no line runs.
 
@@ -55,17 +63,18 @@ def backfill(
         since: First local day.
         until: Last local day, included.
         echo: Told of the progress.
-        upstream: Make what it is made from anew as well, over the same partitions.
+        upstream: Make what it is made from anew as well, over the same partitions; but never scores.
+        replace_scores: Let today's champion say anew what another version may have said before.
 
     Raises:
         BusyError: If a line, or another backfill, runs in this state folder.
-        BackfillError: If there is no such asset, or no partition to make.
+        BackfillError: If there is no such asset, no partition to make, or scores would be replaced unasked.
         LineError: If a run fails, saying from which day to go on.
     """
     use_case, defs = catalogue.use_case(name), catalogue.definitions(name)
     Path(settings.dagster_home).mkdir(parents=True, exist_ok=True)
     with alone(line_lock(settings.home), "The line or a backfill"), dg.DagsterInstance.get() as instance:
-        work = Backfill(use_case=use_case, defs=defs, instance=instance, echo=echo)
+        work = Backfill(use_case=use_case, defs=defs, instance=instance, echo=echo, replaces_scores=replace_scores)
         work.plan(asset, since, until, upstream=upstream)  # refused before anything is waited for
         end_killed_runs(instance, cast(MlflowModelRegistry, (defs.resources or {})["registry"]), name)
         work.end_killed()
@@ -75,19 +84,23 @@ def backfill(
 
 @dataclass(frozen=True, kw_only=True)
 class Backfill:
-    """One use case, its definitions, and the Dagster instance its runs are recorded in."""
+    """One use case, its definitions, and the Dagster instance its runs are recorded in.
+
+    Attributes:
+        replaces_scores: Whether scores that were given may be replaced: they are a record of what was said.
+    """
 
     use_case: UseCase
     defs: dg.Definitions
     instance: dg.DagsterInstance
     echo: Echo
+    replaces_scores: bool = False
 
     def run(self, asset: str, since: date, until: date, *, upstream: bool = False) -> None:
         """Make the partitions anew, telling the progress; those without anything to be made from are left out.
 
         Raises:
-            BackfillError: If there is no such asset, or no partition to make.
-            LineError: If a run fails, saying from which day to go on.
+            BackfillError, LineError: As for `backfill`.
         """
         keys = self.chosen(asset, upstream=upstream)
         asked, found = self._asked(since, until), self._found(asset, keys, since, until)
@@ -106,13 +119,15 @@ class Backfill:
         """First and last partition of each run, in order.
 
         Raises:
-            BackfillError: If there is no such asset, or no partition to make.
+            BackfillError: If there is no such asset, no partition to make, or scores would be replaced unasked.
         """
         keys = self.chosen(asset, upstream=upstream)
         return self._cut(keys, self._found(asset, keys, since, until))
 
     def chosen(self, asset: str, *, upstream: bool = False) -> frozenset[dg.AssetKey]:
         """The asset, those that are made in one go with it, and with `upstream` the partitioned ones before them.
+
+        Scores are upstream of nothing: who watches them anew wants to know of what was said, not to have it said anew.
 
         Raises:
             BackfillError: If it does not exist or has no partitions, naming those that do.
@@ -127,7 +142,7 @@ class Backfill:
         while True:
             more = set().union(*(self._graph.get(k).execution_set_asset_keys for k in found))
             if upstream:
-                more |= {p for k in found for p in self._graph.get(k).parent_keys if p in partitioned}
+                more |= {p for k in found for p in self._graph.get(k).parent_keys if p in partitioned - {self._scores}}
             if more <= found:
                 return frozenset(found)
             found |= more
@@ -162,7 +177,20 @@ class Backfill:
         if not found:
             held = f"from {min(there)} to {max(there)}" if there else "nowhere"
             raise BackfillError(f"{asset} of {since} to {until} has nothing to be made from; that is there {held}")
+        if self._scores in keys and not self.replaces_scores:
+            self._refuse_scored(found)
         return found
+
+    def _refuse_scored(self, keys: Sequence[str]) -> None:
+        table = table_name(self.use_case, self._scores.path[-1])
+        if not (scored := sorted(self._lake.partitions(table).intersection(keys))):
+            return
+        rows = self._lake.scan(table, partitions=scored).select("model_version").unique().collect()
+        by = ", ".join(rows["model_version"].sort())
+        raise BackfillError(
+            f"{len(scored)} partitions, {scored[0]} to {scored[-1]}, have scores by {by}: today's champion would say "
+            "them anew, and the record of what was said then would be lost; leave them out, or give --replace-scores"
+        )
 
     def _made_from(self, keys: frozenset[dg.AssetKey]) -> set[str] | None:
         """Partitions of which there is all that these assets are made from; None if that is not kept in the lake."""
@@ -208,6 +236,10 @@ class Backfill:
         landing = cast(LandingZone, (self.defs.resources or {})["landing"])
         assets = ingested_assets(self.use_case)
         return Backlog(use_case=self.use_case, lake=self._lake, landing=landing, instance=self.instance, assets=assets)
+
+    @property
+    def _scores(self) -> dg.AssetKey:
+        return asset_key(self.use_case, "predictions")
 
     @property
     def _lake(self) -> Lake:

@@ -130,11 +130,13 @@ def backfill(
     since: Annotated[str, typer.Option(help="First day, such as 2013-01-01.")],
     until: Annotated[str, typer.Option(help="Last day, included.")],
     upstream: Annotated[bool, typer.Option(help="Make what it is made from anew as well.")] = False,
+    replace_scores: Annotated[bool, typer.Option(help="Let today's champion replace scores that were given.")] = False,
 ) -> None:
     """Make a range of partitions of one asset anew, with progress."""
     from pipelines.backfill import backfill as fill
 
-    fill(_settings(), name, asset, _day(since), _day(until), typer.echo, upstream=upstream)
+    days = _day(since), _day(until)
+    fill(_settings(), name, asset, *days, typer.echo, upstream=upstream, replace_scores=replace_scores)
 
 
 @app.command()

@@ -93,6 +93,8 @@ def code_change_evidence(
     if not retrained:
         return evidence("Everything the champion was made from was made by today's code.")
     why = f"Code, settings or libraries behind {', '.join(retrained)} changed since these were last made."
+    if behind:
+        why += f" {len(behind)} partitions cannot be made again, and stay as other code made them."
     return evidence(why, fired=True, stale=", ".join(retrained))
 
 

@@ -14,6 +14,7 @@ from typing import Any, Final
 import dagster as dg
 import polars as pl
 
+from assets.automation import Trigger
 from assets.contracts import UseCase
 from assets.logic.retraining import Decision, Evidence, Missing, PastDecision, RunStatus, decide
 from assets.stages.common import asset_key
@@ -27,10 +28,10 @@ from assets.stages.retraining_decisions import (
     past_decisions,
     record,
 )
+from pipelines.attempts import ALONE
 from pipelines.jobs import job_name
 from pipelines.retraining_claims import Claims
 from pipelines.retraining_runs import DECISION, MAX_RETRIES, Trainings, trainings
-from pipelines.upkeep import ALONE
 from resources.clock import Clock
 from resources.lake import Lake
 from resources.locks import in_turn
@@ -98,6 +99,17 @@ def consider(
     if request is None and taken.outstanding is not None:
         told = "; ".join(filter(None, [told, f"training {taken.outstanding['decision_id']} is about to begin"]))
     return Considered(run_request=request, decisions=decisions, why=told or "nothing that was not answered yet")
+
+
+def waiting(use_case: UseCase, lake: Lake) -> frozenset[Trigger]:
+    """The triggers on which the last decision on record is to wait.
+
+    Raises:
+        LakeError: If the lake is out of reach.
+    """
+    rows = on_record(use_case, lake).select("triggers", "answer").rows()
+    last = {trigger: answer for triggers, answer in rows for trigger in triggers}
+    return frozenset(trigger for trigger, answer in last.items() if answer == "wait")
 
 
 class _Turn:

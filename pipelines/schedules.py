@@ -12,11 +12,12 @@ import dagster as dg
 
 from assets.contracts import UseCase
 from assets.stages.common import table_name
+from pipelines.attempts import ALONE
 from pipelines.backlog import RANGE
 from pipelines.jobs import Jobs, job_name, schedule_name
 from pipelines.maintenance import build_maintenance_job
 from pipelines.sensors import BUSY, Feeder
-from pipelines.upkeep import ALONE, monitor_due
+from pipelines.upkeep import monitor_due
 from resources.clock import Clock
 from resources.lake import Lake
 from resources.locks import is_held, line_lock
@@ -33,13 +34,13 @@ SUNDAY: Final = 0
 def build_schedules(use_case: UseCase, jobs: Jobs, home: Path) -> list[dg.ScheduleDefinition]:
     """All schedules of a use case, in the time zone of its partitions; on by default."""
     return [
-        _monitoring(use_case, jobs),
+        _monitoring(use_case, jobs, home),
         _retraining(use_case, jobs, home),
         _weekly(use_case, "exploration", jobs["explore"], "What the cleaned tables hold.", hour=1),
     ]
 
 
-def _monitoring(use_case: UseCase, jobs: Jobs) -> dg.ScheduleDefinition:
+def _monitoring(use_case: UseCase, jobs: Jobs, home: Path) -> dg.ScheduleDefinition:
     """Daily: the newest partition, so that evidence is never older than a day, and all that were not watched yet."""
 
     @dg.schedule(
@@ -51,6 +52,8 @@ def _monitoring(use_case: UseCase, jobs: Jobs) -> dg.ScheduleDefinition:
         description="Drift and performance of the newest scored partition, and of those that were not watched yet.",
     )
     def monitoring(context: dg.ScheduleEvaluationContext, lake: Lake) -> Sequence[dg.RunRequest] | dg.SkipReason:
+        if is_held(line_lock(home)):
+            return dg.SkipReason(BUSY)
         scored = lake.partitions(table_name(use_case, "predictions"))
         if not scored:
             return dg.SkipReason("nothing has been scored yet")

@@ -19,7 +19,7 @@ from assets.stages.evidence import gather
 from pipelines.backlog import Backlog
 from pipelines.code_changes import code_change_evidence, reload_reason, stale_partitions
 from pipelines.jobs import Jobs, ingested_assets, sensor_name
-from pipelines.retraining import Considered, consider
+from pipelines.retraining import Considered, consider, waiting
 from pipelines.upkeep import PURPOSES, Outlook, Upkeep
 from resources.clock import Clock
 from resources.lake import Lake
@@ -39,12 +39,15 @@ class Feeder:
     Attributes:
         name: Of the sensor or schedule.
         triggers: Those whose evidence it brings.
+        while_waiting: Those whose evidence it brings as well while the last decision on them is to wait, so that it is
+            taken up when it may be: their own feeder comes once a day, perhaps in quiet hours each time.
         home: State folder of this machine, for its locks.
     """
 
     use_case: UseCase
     name: str
     triggers: tuple[Trigger, ...]
+    while_waiting: frozenset[Trigger] = frozenset()
     home: Path
 
     def ask(
@@ -56,7 +59,8 @@ class Feeder:
     ) -> Considered:
         """Have it decided on what is known of the triggers, and on `more`."""
         known = gather(self.use_case, lake, instance, clock.now()) if self.triggers else []
-        evidence = [*(e for e in known if e.trigger in self.triggers), *more]
+        waits = waiting(self.use_case, lake) & self.while_waiting if self.while_waiting else ()
+        evidence = [*(e for e in known if e.trigger in self.triggers or e.trigger in waits), *more]
         return consider(
             self.use_case,
             evidence,
@@ -99,9 +103,7 @@ def _new_data(use_case: UseCase, jobs: Jobs, home: Path, loaded_at: float) -> dg
         # Runs read the code from disk, a sensor lives with what its location loaded: both must want the same.
         if (why := reload_reason(use_case, context.instance, loaded_at)) is not None:
             return dg.SkipReason(why)
-        backlog = _backlog(use_case, context.instance, landing, lake)
-        stale = stale_partitions(use_case, context.instance, lake)
-        outlook = Upkeep(use_case=use_case, backlog=backlog, now=clock.now(), stale=frozenset(stale)).outlook()
+        outlook = _upkeep(use_case, context.instance, landing, lake, clock).outlook()
         if outlook.work is not None:
             return outlook.work.request(use_case)
         if not outlook.is_idle:
@@ -131,7 +133,9 @@ def _code_change(use_case: UseCase, jobs: Jobs, home: Path, loaded_at: float) ->
             return dg.SkipReason(BUSY)
         if (why := reload_reason(use_case, context.instance, loaded_at)) is not None:
             return dg.SkipReason(why)
-        arrived = _backlog(use_case, context.instance, landing, lake).arrived()
+        # What cannot be made anew must not hold a retraining up for ever.
+        upkeep = _upkeep(use_case, context.instance, landing, lake, clock)
+        arrived = upkeep.backlog.arrived() - upkeep.given_up("ingest")
         evidence = code_change_evidence(use_case, context.instance, lake, clock.now(), arrived)
         return feeder.ask(context.instance, lake, clock, [evidence]).result
 
@@ -140,14 +144,16 @@ def _code_change(use_case: UseCase, jobs: Jobs, home: Path, loaded_at: float) ->
 
 def _monitoring(use_case: UseCase, jobs: Jobs, home: Path) -> dg.SensorDefinition:
     name = sensor_name(use_case.name, "monitoring")
-    feeder = Feeder(use_case=use_case, name=name, triggers=("drift", "performance"), home=home)
+    watched: tuple[Trigger, ...] = ("drift", "performance")
+    feeder = Feeder(use_case=use_case, name=name, triggers=watched, while_waiting=frozenset({"age"}), home=home)
 
     @dg.sensor(
         name=name,
         job=jobs["train"],
         minimum_interval_seconds=SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Asks for a retraining when the newest report of drift or performance raises an alarm.",
+        description="Asks for a retraining when the newest report of drift or performance raises an alarm; also for "
+        "one that the champion's age asked for and that had to wait, as soon as it may begin.",
     )
     def monitoring(context: dg.SensorEvaluationContext, lake: Lake, clock: Clock) -> dg.RunRequest | dg.SkipReason:
         if is_held(line_lock(home)):
@@ -157,9 +163,11 @@ def _monitoring(use_case: UseCase, jobs: Jobs, home: Path) -> dg.SensorDefinitio
     return monitoring
 
 
-def _backlog(use_case: UseCase, instance: dg.DagsterInstance, landing: LandingZone, lake: Lake) -> Backlog:
+def _upkeep(use_case: UseCase, instance: dg.DagsterInstance, landing: LandingZone, lake: Lake, clock: Clock) -> Upkeep:
     assets = ingested_assets(use_case)
-    return Backlog(use_case=use_case, lake=lake, landing=landing, instance=instance, assets=assets)
+    backlog = Backlog(use_case=use_case, lake=lake, landing=landing, instance=instance, assets=assets)
+    stale = frozenset(stale_partitions(use_case, instance, lake))
+    return Upkeep(use_case=use_case, backlog=backlog, now=clock.now(), stale=stale)
 
 
 def _told(outlook: Outlook) -> str:

@@ -6,9 +6,10 @@ sensor that asks (`sensors.py`).
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Final, Literal
 
 import dagster as dg
@@ -17,7 +18,9 @@ import polars as pl
 from assets.contracts import UseCase
 from assets.stages.champion import LEDGER
 from assets.stages.common import table_name
+from pipelines.attempts import ALONE, FINISHED, WORK, Attempts
 from pipelines.backlog import PLAN, RANGE, Backlog
+from pipelines.code_changes import path_versions
 from pipelines.jobs import job_name
 from resources.lake import Lake
 from resources.lake_log import row_counts
@@ -26,14 +29,6 @@ Purpose = Literal["ingest", "score", "monitor"]
 PURPOSES: Final[tuple[Purpose, ...]] = ("ingest", "score", "monitor")
 MONITORS: Final = ("drift_windows", "performance_windows")
 """Lake tables with a row for every partition that was watched."""
-WORK: Final = "throughline/work"
-"""Tag of a run: what exactly it was to do, so that the same is tried again a few times only."""
-ALONE: Final = "throughline/alone"
-"""Tag of a run; of those with the same value one runs at a time (`infra/dagster/dagster.yaml`)."""
-ATTEMPTS: Final = 3
-"""Runs of exactly the same work. A store that hiccups is asked again inside a run already; what fails three runs needs
-a person, another file or other code, and then it is other work."""
-FINISHED: Final = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
 OPEN: Final = tuple(status for status in dg.DagsterRunStatus if status not in FINISHED)
 
 
@@ -58,7 +53,7 @@ class Work:
 
     def request(self, use_case: UseCase) -> dg.RunRequest:
         """The same as Dagster takes it."""
-        spans = " ".join(f"{first}/{last}" for first, last in self.planned)
+        spans = " ".join(f"{first}/{last}" for first, last in ((self.first, self.last), *self.planned))
         return dg.RunRequest(
             run_key=self.key,
             job_name=job_name(use_case.name, self.purpose),
@@ -66,7 +61,7 @@ class Work:
                 **dict(zip(RANGE, (self.first, self.last), strict=True)),
                 WORK: self.what,
                 ALONE: f"{use_case.name}/{self.purpose}",
-                **({PLAN: spans} if spans else {}),
+                **({PLAN: spans} if self.purpose == "ingest" else {}),
             },
         )
 
@@ -76,7 +71,7 @@ class Outlook:
     """The next run, if there is one, and else why there is none.
 
     Attributes:
-        given_up: Partitions that are due and were tried `ATTEMPTS` times in vain, by purpose.
+        given_up: Partitions that are due and were tried in vain, by purpose; see `attempts.py`.
     """
 
     work: Work | None
@@ -99,6 +94,7 @@ class Upkeep:
     """The present (UTC)."""
     stale: frozenset[str] = frozenset()
     """Partitions that other code than today's has made."""
+    _known: dict[Purpose, Attempts] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def outlook(self) -> Outlook:
         """What to run next: taking in comes before scoring, scoring before watching."""
@@ -106,60 +102,77 @@ class Upkeep:
             return Outlook(work=None, why_not=f"run {running.run_id[:8]} of {running.job_name} is not finished")
         given_up: dict[Purpose, list[str]] = {}
         for purpose in PURPOSES:
-            work, hopeless = self._next(purpose)
-            if hopeless:
-                given_up[purpose] = hopeless
-            if work is not None:
+            due = self.due(purpose)
+            if hopeless := self._hopeless(purpose, due):
+                given_up[purpose] = sorted(hopeless)
+            if work := self._next(purpose, sorted(set(due) - hopeless)):
+                if (until := self._attempts(purpose).pause_until()) is not None:
+                    why_not = f"many runs to {purpose} failed in a row; the next one begins at {until:%H:%M:%S} UTC"
+                    return Outlook(work=None, why_not=why_not, given_up=given_up)
                 return Outlook(work=work, given_up=given_up)
         return Outlook(work=None, given_up=given_up)
 
     def due(self, purpose: Purpose) -> list[str]:
         """Partitions that wait for a purpose, in order."""
-        if purpose == "ingest":
-            due = {*self.backlog.due(), *(self.stale & self.backlog.arrived())}
-            return sorted(due - self.backlog.landing_now(self.now))
-        return score_due(self.use_case, self._lake) if purpose == "score" else monitor_due(self.use_case, self._lake)
+        if purpose == "score":
+            return score_due(self.use_case, self._lake)
+        if purpose == "monitor":
+            return monitor_due(self.use_case, self._lake)
+        landing, arrived = self.backlog.landing_now(self.now), self.backlog.arrived()
+        # What cannot be taken in changes nothing for those that look back on it.
+        hopeless = self._hopeless(purpose, self.backlog.changed() - landing)
+        due = {*self.backlog.due(landing | hopeless), *hopeless, *(self.stale & arrived)}
+        return sorted(due - landing)
 
-    def _next(self, purpose: Purpose) -> tuple[Work | None, list[str]]:
-        """The first work of a purpose that is worth another try, and the partitions that are not."""
-        due = self.due(purpose)
+    def given_up(self, purpose: Purpose) -> set[str]:
+        """Partitions that wait for a purpose, and that it was tried for in vain."""
+        return self._hopeless(purpose, self.due(purpose))
+
+    def _hopeless(self, purpose: Purpose, keys: Iterable[str]) -> set[str]:
+        """Those of some partitions that were tried by themselves, in vain, as often as is worth it."""
+        return {k for k in keys if not self._attempts(purpose).is_worth_it(self._name(purpose, [k]), [k])}
+
+    def _next(self, purpose: Purpose, due: Sequence[str]) -> Work | None:
+        """The first work of a purpose; none if nothing is due."""
         ranges = self.backlog.runs(due) if purpose == "ingest" else self.use_case.partitions.ranges(due)
-        hopeless: list[str] = []
-        for number, (first, last) in enumerate(ranges):
-            for work in self._tries(purpose, first, last):
-                if work.key:
-                    return Work(**{**vars(work), "planned": tuple(ranges[number + 1 :])}), hopeless
-                hopeless.append(work.first)
-        return None, hopeless
+        if not ranges:
+            return None
+        return replace(self._first(purpose, *ranges[0]), planned=tuple(ranges[1:]))
 
-    def _tries(self, purpose: Purpose, first: str, last: str) -> Iterator[Work]:
-        """The range as one work, or, if that was tried, its halves, so that one bad partition holds up no other.
-
-        A single partition that was tried too often comes without a key.
-        """
+    def _first(self, purpose: Purpose, first: str, last: str) -> Work:
+        """The range as one work, or, if that was tried, its first half, so that one bad partition holds up no other."""
         keys = self.use_case.partitions.between(first, last)
         what = self._name(purpose, keys)
-        tried = self._tried(what)
+        tried = self._attempts(purpose).tried(what, keys)
         if len(keys) > 1 and tried:
-            middle = len(keys) // 2
-            yield from self._tries(purpose, first, keys[middle - 1])
-            yield from self._tries(purpose, keys[middle], last)
-        else:
-            key = f"{what}/{tried + 1}" if tried < ATTEMPTS else ""
-            yield Work(purpose=purpose, key=key, what=what, first=first, last=last)
+            return self._first(purpose, first, keys[len(keys) // 2 - 1])
+        return Work(purpose=purpose, key=f"{what}/{tried + 1}", what=what, first=first, last=last)
 
     def _name(self, purpose: Purpose, keys: Sequence[str]) -> str:
         """Names the work by all it depends on: partitions, the files that landed for them, code, the champion."""
         if purpose == "ingest":
-            facts: object = (self.backlog.fingerprints(keys), sorted(self.stale.intersection(keys)))
+            stale, by_hand = sorted(self.stale.intersection(keys)), self.backlog.by_hand(keys)
+            facts: object = (self.backlog.fingerprints(keys), stale, self._code if stale else None, by_hand)
         else:
-            rows = _rows(self._lake, table_name(self.use_case, "features"))
-            facts = (champion_of(self.use_case, self._lake), [(key, rows.get(key)) for key in keys])
+            facts = (self._champion, [(key, self._rows.get(key)) for key in keys])
         return hashlib.sha256(repr((purpose, list(keys), facts)).encode()).hexdigest()[:16]
 
-    def _tried(self, what: str) -> int:
-        filters = dg.RunsFilter(tags={WORK: what}, statuses=list(FINISHED))
-        return self.backlog.instance.get_runs_count(filters)
+    def _attempts(self, purpose: Purpose) -> Attempts:
+        if purpose not in self._known:
+            self._known[purpose] = Attempts(self.backlog.instance, f"{self.use_case.name}/{purpose}")
+        return self._known[purpose]
+
+    @cached_property
+    def _code(self) -> dict[str, str]:
+        return path_versions(self.use_case)
+
+    @cached_property
+    def _champion(self) -> str | None:
+        return champion_of(self.use_case, self._lake)
+
+    @cached_property
+    def _rows(self) -> dict[str, int]:
+        return _rows(self._lake, table_name(self.use_case, "features"))
 
     def _running(self) -> dg.DagsterRun | None:
         """A run that is not finished and makes what upkeep makes, whoever started it."""

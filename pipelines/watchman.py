@@ -2,15 +2,19 @@
 
 Belongs here: when silence is looked for from within Dagster. Does not belong here: finding it (`silence.py`), and
 asking from outside (`alive.py`), which alone can notice the end of the daemon.
+
+A code location that does not load has no sensor that could tell of it, so each one looks after the others as well.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Final
 
 import dagster as dg
+import yaml
 
 from assets.contracts import UseCase
 from pipelines import silence
@@ -18,6 +22,7 @@ from pipelines.silence import Silence
 from resources.clock import Clock
 from resources.notifier import Notice, Notifier, NotifierError
 
+WORKSPACE: Final = Path(__file__).parents[1] / "workspace.yaml"
 INTERVAL: Final = timedelta(minutes=5)
 BREAK: Final = silence.INTERVALS * INTERVAL
 """Between two ticks of the sensor; after a longer one, the machine slept or the daemon was down."""
@@ -55,7 +60,7 @@ def build_silence_sensor(use_case: UseCase) -> dg.SensorDefinition:
     """The sensor that looks for silence in its use case; on by default."""
 
     @dg.sensor(
-        name=f"{use_case.name}_silence_sensor",
+        name=_sensor_of(use_case.name),
         minimum_interval_seconds=int(INTERVAL.total_seconds()),
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Tells people of sensors and schedules that are off or quiet, and of monitors without results.",
@@ -69,10 +74,11 @@ def build_silence_sensor(use_case: UseCase) -> dg.SensorDefinition:
             raise dg.DagsterInvariantViolationError(f"{context.sensor_name} was called without its code location")
         found += [*silent_in(context.instance, use_case, repository, now, since)]
         found += silence.stale_assets(context.instance, _fresh(repository))
+        about = [(use_case.name, s) for s in found] + [*silent_neighbours(context.instance, use_case.name, now, since)]
         context.update_cursor(Awake(since=since, last=now).cursor())
         link = f"{notifier.dagster_url}/automation"
-        told = tell(notifier, [notice_of(s, use_case.name, clock.now(), link) for s in found])
-        return dg.SkipReason("; ".join([*(s.text for s in found), *told]) or "nothing is silent")
+        told = tell(notifier, [notice_of(s, whose, clock.now(), link) for whose, s in about])
+        return dg.SkipReason("; ".join([*(s.text for _, s in about), *told]) or "nothing is silent")
 
     return quiet
 
@@ -87,6 +93,26 @@ def silent_in(
     beats = silence.silent_beats(instance, silence.beats_of(repository), now, since)
     known = repository.assets_defs_by_key
     return [*daemons, *beats, *silence.silent_monitors(instance, use_case, known, now)]
+
+
+def silent_neighbours(
+    instance: dg.DagsterInstance, name: str, now: datetime, since: datetime
+) -> Iterator[tuple[str, Silence]]:
+    """Other code locations of the workspace whose own look-out ticked once and has gone quiet, by name."""
+    entries = yaml.safe_load(WORKSPACE.read_text(encoding="utf-8"))["load_from"]
+    places = [place for entry in entries for place in entry.values() if isinstance(place, dict)]
+    others = [place["location_name"] for place in places if place.get("location_name") not in (None, name)]
+    known = {state.name for state in instance.all_instigator_state()}
+    for other in others:
+        beat = silence.Beat(name=_sensor_of(other), is_on=True, interval=INTERVAL)
+        for silent in silence.silent_beats(instance, [beat] if beat.name in known else [], now, since):
+            if silent.about.startswith("silent/"):
+                text = f"{silent.text}: nobody looks after {other}, and its code location may not load"
+                yield other, Silence(about=f"location/{other}", text=text)
+
+
+def _sensor_of(name: str) -> str:
+    return f"{name}_silence_sensor"
 
 
 def _slept(since: datetime, now: datetime) -> Silence:

@@ -6,11 +6,17 @@ dies, so nothing is ever left locked.
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Final, TextIO
 
 from resources.errors import ThroughlineError
+
+TRIES: Final = 20
+PAUSE_SECONDS: Final = 0.025
+"""Between two tries to be alone: whoever looks with `is_held` is in the way for microseconds."""
 
 
 def line_lock(home: Path) -> Path:
@@ -44,13 +50,9 @@ def alone(path: Path, what: str) -> Iterator[None]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+        if not _take(lock):
             lock.seek(0)
-            raise BusyError(
-                f"{what} runs already, in process {lock.read() or 'unknown'}; wait for its end, or end it"
-            ) from error
+            raise BusyError(f"{what} runs already, in process {lock.read() or 'unknown'}; wait for its end, or end it")
         lock.truncate(0)
         lock.write(str(os.getpid()))
         lock.flush()
@@ -58,12 +60,23 @@ def alone(path: Path, what: str) -> Iterator[None]:
 
 
 def is_held(path: Path) -> bool:
-    """Whether a process is in a block under this file right now."""
+    """Whether a process is in a block under this file right now; who only looks is not seen by others who look."""
     if not path.is_file():
         return False
-    with path.open("a") as lock:
+    with path.open() as lock:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             return True
         return False
+
+
+def _take(lock: TextIO) -> bool:
+    """Take a lock for oneself, if not at once then a moment later; False if another keeps it."""
+    for attempt in range(TRIES):
+        if attempt:
+            time.sleep(PAUSE_SECONDS)
+        with suppress(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+    return False

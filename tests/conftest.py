@@ -68,6 +68,18 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
         assert not left, f"{item.path} leaves {', '.join(left)} set"
 
 
+@pytest.fixture(autouse=True)
+def _environment() -> Iterator[None]:
+    """What a test sets in the environment, or a command that it calls in its own process, is put back."""
+    before = dict(os.environ)
+    yield
+    for name in os.environ.keys() | before.keys():
+        if name not in before:
+            del os.environ[name]
+        elif os.environ.get(name) != before[name]:
+            os.environ[name] = before[name]
+
+
 @dataclass(frozen=True)
 class S3Server:
     """Moto's S3 server as a process of its own on loopback."""

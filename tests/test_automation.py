@@ -12,8 +12,9 @@ import dagster as dg
 import pytest
 
 from assets.contracts import PARTITION_KEY
+from pipelines.attempts import WORK
 from pipelines.flight_delays.feed import publish
-from pipelines.upkeep import MONITORS, PURPOSES, WORK
+from pipelines.upkeep import MONITORS, PURPOSES
 from resources.objects import ObjectStore
 from tests.support import few_days
 from tests.support.automated import Automated

@@ -112,16 +112,16 @@ class _Case:
         """All that is open makes one retraining, now or as soon as it may begin."""
         if all(self._is_waiting(e) for e in self._open):
             return None
-        begun = [p.answer == "retrain" for p in self.history]
         times = latest_possible([p.decided_at for p in self.history], self.now)
+        began = [(at, p.decided_at) for at, p in zip(times, self.history, strict=True) if p.answer == "retrain"]
         whys = [e.why for e in self._open]
-        if any(p.decided_at > self.now for p in self.history):
-            whys.append("The clock was set back: decisions on record are of the future, and count as made by now.")
+        newest, told = max(began, default=(self.now, self.now))
+        if newest != told or any(p.decided_at > self.now for p in self.history):
+            whys.append("The clock was set back: what it dated wrongly on record counts as late as it can have been.")
         if under_way := [p.id for p in self.history if p.is_under_way]:
             reasons = [*whys, f"Retraining {under_way[-1]} is under way; this is taken up again when that has ended."]
             return self._made("wait", self._open, reasons)
-        began = [time for time, is_one in zip(times, begun, strict=True) if is_one]
-        earliest, delays = earliest_begin(began, self.policy, self.now)
+        earliest, delays = earliest_begin([at for at, _ in began], self.policy, self.now)
         if delays:
             reasons = [*whys, f"It waits until {shown(earliest)}: {', and '.join(delays)}."]
             return self._made("wait", self._open, reasons, not_before=earliest)
@@ -139,8 +139,12 @@ class _Case:
     @cached_property
     def _open(self) -> list[Evidence]:
         """What fired and has no answer yet."""
-        last = self._last
-        return [e for e in self._usable if e.fired and (e.id not in last or last[e.id].answer == "wait")]
+        return [e for e in self._usable if e.fired and not self._is_answered(e)]
+
+    def _is_answered(self, evidence: Evidence) -> bool:
+        """Whether it needs no other answer; a no of the future is none, as the clock that gave it was wrong."""
+        last = self._last.get(evidence.id)
+        return last is not None and (last.answer == "retrain" or (last.answer == "no" and last.decided_at <= self.now))
 
     def _why_unusable(self, given: Evidence | Missing) -> str | None:
         if isinstance(given, Missing):

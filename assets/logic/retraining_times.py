@@ -15,19 +15,24 @@ ONE_DAY: Final = timedelta(days=1)
 
 
 def latest_possible(recorded: Sequence[datetime], now: datetime) -> list[datetime]:
-    """When each of several events happened at the latest, by a clock that may have been set back meanwhile.
+    """When each of several events happened at the latest, by a clock that may have been wrong meanwhile, either way.
 
-    What was put on record after an event cannot have happened before it, and nothing happens after `now`: so an event
-    of the future counts as one of the first instant that is known to be later. Nothing then lies a negative time ago,
-    and an event that a wrong clock put decades ahead holds nothing back for decades.
+    An instant counts as it was recorded if none before it is later and it is not of the future. Any other was recorded
+    while the clock was wrong, or after it had been: it counts as the next one that is in order, or as `now`. So nothing
+    ever counts as earlier than it was, and an event that a wrong clock put decades ahead holds nothing back for
+    decades. Only a clock that went back by less than the time since the last record leaves no trace.
 
     Args:
         recorded: Instants in the order in which they were put on record.
         now: The present.
     """
+    in_order, newest = [], datetime.min.replace(tzinfo=UTC)
+    for instant in recorded:
+        in_order.append(newest <= instant <= now)
+        newest = instant if in_order[-1] else newest
     latest, bound = [], now
-    for instant in reversed(recorded):
-        bound = min(bound, instant)
+    for instant, is_in_order in zip(reversed(recorded), reversed(in_order), strict=True):
+        bound = instant if is_in_order else bound
         latest.append(bound)
     return latest[::-1]
 

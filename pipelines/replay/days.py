@@ -56,10 +56,10 @@ def come_up(world: World, echo: Echo) -> None:
 def happen(world: World, day: date) -> dict[str, Any]:
     """Let one day happen, and what the night after it brings; what happened is put on record and returned.
 
-    A day that was cut short happens again from its beginning: what was done is not done twice, as its run keys and
-    files are known.
+    A day that was cut short goes on after the last time that was carried out, with what is on record of it. What was
+    done at the next time is not done twice, as its run keys and files are known.
     """
-    began, happened, partitions = time.monotonic(), Happened(), world.use_case.partitions
+    began, happened, partitions = time.monotonic(), Happened.so_far(world), world.use_case.partitions
     _timed(happened, "monthly model", lambda: prepare_monthly(world, day))
     world.advance(delivered_at(partitions, day))
     landed = world.outside.deliver(day)
@@ -83,7 +83,8 @@ def happen(world: World, day: date) -> dict[str, Any]:
 def _through(world: World, delivered: datetime, until: datetime, happened: Happened) -> None:
     """Carry out, in order of time, what falls between one delivery and the next."""
     after = world.folder.fired_until() or delivered
-    due: list[tuple[datetime, dg.ScheduleDefinition | None]] = [(delivered + later, None) for later in TICKS]
+    ticks = [delivered + later for later in TICKS]
+    due: list[tuple[datetime, dg.ScheduleDefinition | None]] = [(at, None) for at in ticks if at > after]
     due += firings(world, after, until - timedelta(microseconds=1))
     for at, together in groupby(sorted(due, key=lambda one: one[0]), key=lambda one: one[0]):
         world.advance(at)

@@ -10,13 +10,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from resources.errors import ThroughlineError
 from resources.objects import ObjectStore
 
 ABOUT: Final = "replay.json"
 JOURNAL: Final = "days.jsonl"
+TODAY: Final = "today.jsonl"
+"""What happened so far on the day that is not over; lines of another day are of one that is."""
 MEMORY: Final = "memory.json"
 ONE_DAY: Final = timedelta(days=1)
 
@@ -95,6 +97,16 @@ class ReplayFolder:
         lines = [json.dumps(record) for record in (*self.days(), day)]
         ObjectStore(str(self.root)).write(JOURNAL, ("\n".join(lines) + "\n").encode())
 
+    def note(self, kind: Literal["runs", "faults"], happened: Mapping[str, Any]) -> None:
+        """Put on record what happened on the day that is not over."""
+        lines = [*self._today(), {"day": str(self.next_day()), "kind": kind, "happened": happened}]
+        text = "".join(json.dumps(line) + "\n" for line in lines)
+        ObjectStore(str(self.root)).write(TODAY, text.encode())
+
+    def noted(self) -> dict[str, list[dict[str, Any]]]:
+        """What is on record of the day that is not over, in its order: `runs` and `faults`."""
+        return {kind: [n["happened"] for n in self._today() if n["kind"] == kind] for kind in ("runs", "faults")}
+
     def cursor(self, sensor: str) -> str | None:
         """What a sensor wrote down at its last tick."""
         found: str | None = self._memory().get("cursors", {}).get(sensor)
@@ -113,6 +125,11 @@ class ReplayFolder:
     def fired(self, until: datetime) -> None:
         """Put on record that the schedules up to an instant have been carried out."""
         self._write(MEMORY, {**self._memory(), "fired_until": until.isoformat()})
+
+    def _today(self) -> list[dict[str, Any]]:
+        path, day = self.root / TODAY, str(self.next_day())
+        lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+        return [line for line in map(json.loads, lines) if line["day"] == day]
 
     def _memory(self) -> dict[str, Any]:
         path = self.root / MEMORY

@@ -6,7 +6,7 @@ Belongs here: run keys, partitions, retries, and what becomes of a run. Does not
 import io
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from datetime import timedelta
@@ -23,13 +23,19 @@ from dagster._core.storage.tags import (
     RUN_KEY_TAG,
 )
 
+from pipelines.attempts import WORK
 from pipelines.killed import LAUNCHED_BY, OPEN
 from pipelines.replay.folder import ReplayError
 from pipelines.replay.world import World
+from pipelines.retraining_runs import DECISION
 
 REPLAY: Final = "replay"
 RUN_TAKES: Final = timedelta(minutes=1)
 """By the clock of the replay: what follows from a run comes after it, and the same replay has the same times."""
+ASKED: Final = (RUN_KEY_TAG, WORK, DECISION)
+"""Tags by which Dagster and the line know what has been asked for."""
+CUT_SHORT: Final = "cut short: "
+"""Stands before the values of `ASKED` of a run that the replay was stopped in: nobody knows it by them any more."""
 QUIET: Final[dict[str, Any]] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -54,10 +60,11 @@ class Launched:
     why: str | None
 
 
-def launch(world: World, request: dg.RunRequest, by: str, target: str | None) -> list[Launched]:
+def launch(world: World, request: dg.RunRequest, by: str, target: str | None) -> Iterator[Launched]:
     """Run what is asked for; if it fails, again as often as its tags allow; nothing if its run key is known.
 
-    Dagster's daemon tries again from the failed step on, a replay from the beginning.
+    Dagster's daemon tries again from the failed step on, a replay from the beginning. Each run is told of before the
+    next one begins.
 
     Args:
         world: The replay.
@@ -74,24 +81,43 @@ def launch(world: World, request: dg.RunRequest, by: str, target: str | None) ->
     tags = {**request.tags, LAUNCHED_BY: REPLAY}
     if request.run_key is not None:
         if _is_known(world, tags, request.run_key):
-            return []
+            return
         tags[RUN_KEY_TAG] = request.run_key
     runs = [_run(world, name, request, by, tags)]
+    yield runs[-1]
     retries = int(tags.get(MAX_RETRIES_TAG, "0")) if world.instance.run_retries_enabled else 0
     while runs[-1].why is not None and len(runs) <= retries:
         again = {RETRY_NUMBER_TAG: str(len(runs)), ROOT_RUN_ID_TAG: runs[0].run_id, PARENT_RUN_ID_TAG: runs[-1].run_id}
         runs.append(_run(world, name, request, by, {**tags, **again}))
         world.instance.add_run_tags(runs[-2].run_id, {AUTO_RETRY_RUN_ID_TAG: runs[-1].run_id})
-    return runs
+        yield runs[-1]
 
 
 def end_open_runs(world: World) -> list[str]:
-    """End on record what a killed replay left open; the ids of the runs. Nobody else may run in this replay."""
+    """End on record what a killed replay left open, to be asked for again; the ids of the runs.
+
+    Nobody else may run in this replay: what a sensor had in hand, nobody has any more.
+    """
     left = world.instance.get_runs(filters=dg.RunsFilter(statuses=list(OPEN)))
     for run in left:
-        world.registry.abandon(world.use_case.name, "dagster.run_id", run.run_id)
         world.instance.report_run_failed(run, "The process of this run was killed; the replay took its work up.")
+    _forget(world, left)
+    (world.folder.root / "run" / f"{world.use_case.name}_retraining.json").unlink(missing_ok=True)
     return [run.run_id for run in left]
+
+
+def _forget(world: World, runs: Iterable[dg.DagsterRun]) -> None:
+    """Have runs that were cut short, and those they tried again, count as never asked for.
+
+    Dagster launches a run key once, and the line takes a training that ended for one that failed. Neither would ask
+    again, and a replay that was stopped would come to something else than one that was not.
+    """
+    for run in runs:
+        world.registry.abandon(world.use_case.name, "dagster.run_id", run.run_id)
+        root = run.tags.get(ROOT_RUN_ID_TAG, run.run_id)
+        chain = (dg.RunsFilter(run_ids=[root]), dg.RunsFilter(tags={ROOT_RUN_ID_TAG: root}))
+        for one in (one for filters in chain for one in world.instance.get_runs(filters=filters)):
+            world.instance.add_run_tags(one.run_id, {t: CUT_SHORT + one.tags[t] for t in ASKED if t in one.tags})
 
 
 def _is_known(world: World, tags: Mapping[str, str], run_key: str) -> bool:
@@ -119,6 +145,7 @@ def _run(world: World, name: str, request: dg.RunRequest, by: str, tags: Mapping
             raise_on_error=False,
         )
     if any(_was_interrupted(event) for event in result.all_events):
+        _forget(world, world.instance.get_runs(filters=dg.RunsFilter(run_ids=[run_id])))
         raise KeyboardInterrupt(f"{name} was interrupted")  # Dagster puts it on record, and would have us go on
     world.advance(at + RUN_TAKES)
     return Launched(

@@ -41,6 +41,20 @@ class Happened:
     faults: list[dict[str, str]] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
 
+    @classmethod
+    def so_far(cls, world: World) -> "Happened":
+        """What is on record of the day that is not over: it was cut short, or nothing has happened yet."""
+        noted, happened = world.folder.noted(), cls()
+        happened.faults += noted["faults"]
+        for run in noted["runs"]:
+            happened.add_run(run)
+        return happened
+
+    def add_run(self, run: dict[str, Any]) -> None:
+        """Add a run as plain values."""
+        self.runs.append(run)
+        self.seconds[f"run {run['job']}"] += run["seconds"]
+
 
 def running_sensors(world: World) -> list[dg.SensorDefinition]:
     """The sensors that a replay evaluates, by name: those that run unless somebody stops them."""
@@ -132,17 +146,19 @@ def _tick(world: World, sensor: dg.SensorDefinition, happened: Happened) -> bool
 
 
 def _run_all(world: World, requests: Any, by: str, target: str | None, happened: Happened) -> bool:
-    runs = [run for request in requests for run in launch(world, request, by, target)]
-    for run in runs:
-        happened.seconds[f"run {run.job}"] += run.seconds
-        happened.runs.append(asdict(run))
-    return bool(runs)
+    has_run = False
+    for run in (run for request in requests for run in launch(world, request, by, target)):
+        happened.add_run(asdict(run))
+        world.folder.note("runs", asdict(run))
+        has_run = True
+    return has_run
 
 
 def _fault(world: World, name: str, error: Exception, happened: Happened) -> bool:
     cause = error.__cause__ or error
     why = " ".join(f"{type(cause).__name__}: {cause}".split())
     happened.faults.append({"by": name, "at": world.clock.now().isoformat(), "why": why})
+    world.folder.note("faults", happened.faults[-1])
     return False
 
 

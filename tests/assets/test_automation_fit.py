@@ -1,18 +1,16 @@
 """An automation that contradicts the rest of its use case is refused when it is declared, by the name of the field."""
 
 from dataclasses import replace
-from datetime import date, time, timedelta
+from datetime import date, timedelta
 
 import pytest
 
 from assets.automation import Automation, DriftPolicy, PerformancePolicy, RetrainingPolicy
-from assets.automation_fit import is_within
 from assets.partitions import Partitions
 from assets.policies import DeclarationError
 from tests.support.toy_use_case import TOY
 
 MONTHS = Partitions(start=date(2024, 1, 1), every="month")
-QUIET = RetrainingPolicy(quiet_hours=(time(22), time(7)))
 
 
 @pytest.mark.parametrize(
@@ -26,7 +24,6 @@ QUIET = RetrainingPolicy(quiet_hours=(time(22), time(7)))
             Automation(retraining=RetrainingPolicy(every=timedelta(days=2))),
             r"retraining\.every: is 2 days, and cool_do",
         ),
-        (Automation(hour=6, retraining=QUIET), "hour: 6 lies within the quiet hours"),
     ],
 )
 def test_a_contradiction_is_refused_by_field(automation: Automation, says: str) -> None:
@@ -58,21 +55,3 @@ def test_no_group_of_features_is_called_as_one_that_the_report_has_itself(group:
     features = (*TOY.features[1:], replace(TOY.features[0], group=group))
     with pytest.raises(DeclarationError, match=rf"field features has groups \['{group}'\]"):
         replace(TOY, features=features)
-
-
-@pytest.mark.parametrize(
-    ("clock", "hours", "is_in"),
-    [
-        (time(7), (time(7), time(9)), True),
-        (time(8, 59), (time(7), time(9)), True),
-        (time(9), (time(7), time(9)), False),
-        (time(23), (time(22), time(6)), True),
-        (time(5, 59), (time(22), time(6)), True),
-        (time(6), (time(22), time(6)), False),
-        (time(12), (time(22), time(6)), False),
-    ],
-)
-def test_a_span_of_the_day_holds_its_first_instant_and_not_its_last(
-    clock: time, hours: tuple[time, time], is_in: bool
-) -> None:
-    assert is_within(clock, hours) is is_in

@@ -72,7 +72,7 @@ class Toy:
             if self.broken & {*keys}:
                 raise dg.Failure("the method has a defect", allow_retries=False)
             frame = pl.DataFrame({"x": [len(k) for k in keys], PARTITION_KEY: keys})
-            self.lake.write(f"parcels/{name}", frame, partitions=keys, commit=COMMIT)
+            self.lake.write(f"parcels/{name}", frame, partitions=keys, commit=COMMIT, schema_evolution=True)
 
         whole = dg.BackfillPolicy.single_run()
 
@@ -103,7 +103,15 @@ class Toy:
         def summary() -> None:
             pass
 
-        return [mean, chart, daily, parted, summary]
+        @dg.asset(key=["parcels", "predictions"], deps=[mean], partitions_def=DAYS, backfill_policy=whole)
+        def predictions(context: dg.AssetExecutionContext) -> None:
+            note("predictions", context)
+
+        @dg.asset(key=["parcels", "drift_report"], deps=[mean, predictions], partitions_def=DAYS, backfill_policy=whole)
+        def drift_report(context: dg.AssetExecutionContext) -> None:
+            note("drift_report", context)
+
+        return [mean, chart, daily, parted, summary, predictions, drift_report]
 
 
 @pytest.fixture
@@ -156,6 +164,41 @@ def test_upstream_is_made_first_if_asked_for(toy: Toy) -> None:
     assert toy.run("chart", 1, 2, upstream=True) == [("mean", days(1, 2)), ("chart", days(1, 2))]
 
 
+def score(toy: Toy, first: int, last: int, version: str) -> None:
+    keys = days(first, last)
+    scores = pl.DataFrame({"model_version": [version] * len(keys), PARTITION_KEY: keys})
+    toy.lake.write("parcels/predictions", scores, partitions=keys, commit=COMMIT)
+
+
+def test_what_was_said_is_not_said_anew_to_watch_it_anew(toy: Toy) -> None:
+    score(toy, 1, 2, "parcels/1")
+    assert toy.run("drift_report", 1, 2, upstream=True) == [("mean", days(1, 2)), ("drift_report", days(1, 2))]
+
+
+def test_scores_that_were_given_are_not_replaced_unasked(toy: Toy) -> None:
+    score(toy, 2, 3, "parcels/1")
+    score(toy, 4, 4, "parcels/2")
+    with pytest.raises(
+        BackfillError,
+        match=r"3 partitions, 2020-01-02 to 2020-01-04, have scores by parcels/1, parcels/2: today's champion .*"
+        "the record of what was said then would be lost; .*--replace-scores",
+    ):
+        toy.run("predictions", 1, 5)
+    assert toy.asked == []
+
+
+def test_days_without_scores_are_scored(toy: Toy) -> None:
+    score(toy, 2, 3, "parcels/1")
+    assert toy.run("predictions", 4, 5) == [("predictions", days(4, 5))]
+
+
+def test_scores_are_replaced_if_asked_for(toy: Toy) -> None:
+    score(toy, 2, 3, "parcels/1")
+    work = replace(toy.work, replaces_scores=True)
+    work.run("predictions", date(2020, 1, 2), date(2020, 1, 3))
+    assert toy.asked == [("predictions", days(2, 3))]
+
+
 def test_days_with_nothing_to_be_made_from_are_left_out_and_told(toy: Toy) -> None:
     toy.lake.delete_partitions("parcels/mean", days(3, 4), COMMIT)
     assert toy.run("chart", 1, 6) == [("chart", days(1, 2)), ("chart", days(5, 6))]
@@ -188,7 +231,7 @@ def test_a_failure_says_what_is_done_and_where_to_go_on(toy: Toy, monkeypatch: p
             "charts",
             "2020-01-01",
             "2020-01-02",
-            "no asset 'charts' with partitions; those .* bad, chart, daily, good, mean",
+            "no asset 'charts' with partitions; those .* bad, chart, daily, drift_report, good, mean, ",
         ),
         ("summary", "2020-01-01", "2020-01-02", "no asset 'summary' with partitions"),
         ("chart", "2020-01-05", "2020-01-02", "--since 2020-01-05 lies after --until 2020-01-02"),

@@ -11,10 +11,15 @@ import polars as pl
 import pytest
 
 from assets.contracts import PARTITION_KEY, Partitions
-from pipelines.backlog import PLAN, Backlog
-from pipelines.jobs import job_name
+from pipelines.assembly import build_definitions
+from pipelines.backfill import Backfill
+from pipelines.backlog import PLAN, RANGE, Backlog
+from pipelines.jobs import ingested_assets, job_name
+from pipelines.line import Line
 from resources.lake import Commit, Lake
 from resources.landing import LandingZone
+from tests.support.instance import write_instance_file
+from tests.support.landed_toy import FIRST_DAY, LANDED_TOY, land
 from tests.support.toy_use_case import TOY
 
 COMMIT = Commit(dagster_run_id="a test", code_version="a test")
@@ -62,7 +67,7 @@ def test_weeks_that_a_killed_ingestion_had_planned_are_due(backlog: Backlog) -> 
     ingested = job_name("parcels", "ingest")
     planned = f"{WEEKS[0]}/{WEEKS[0]} {WEEKS[3]}/{WEEKS[4]}"
     backlog.instance.add_run(dg.DagsterRun(job_name=ingested, tags={PLAN: planned}))
-    assert backlog.due() == WEEKS
+    assert backlog.due() == [WEEKS[0], *WEEKS[3:5]]
     for span in planned.split():
         tags = dict(
             zip(
@@ -101,3 +106,69 @@ def test_a_partition_too_large_for_a_run_is_a_run_of_its_own(backlog: Backlog, m
 def test_a_file_of_a_time_that_is_not_declared_is_not_due(backlog: Backlog) -> None:
     deliver(backlog, "2019-12-23")
     assert "2019-12-23" not in backlog.arrived()
+
+
+def restated_by_hand(backlog: Backlog, week: str, *made: str, job: str = "__ASSET_JOB") -> Backlog:
+    """A file lands anew, and a person has some of the assets made of it; as a new process would see it."""
+    at, path = LANDED_AT + timedelta(hours=1), Path(backlog.landing.root) / f"parcels_{week}.csv"
+    os.utime(path, times=(at.timestamp(),) * 2)
+    run = by_hand(backlog, week, *made, job=job)
+    rows = pl.DataFrame({PARTITION_KEY: [week], "ingested_at": [at]})
+    commit = replace(COMMIT, dagster_run_id=run.run_id)
+    backlog.lake.write("parcels/raw_parcels", rows, partitions=[week], commit=commit)
+    return replace(backlog, assets=ingested_assets(WEEKLY))
+
+
+def by_hand(backlog: Backlog, week: str, *made: str, job: str = "__ASSET_JOB") -> dg.DagsterRun:
+    tags = dict.fromkeys(RANGE, week)
+    chosen = frozenset(dg.AssetKey(["parcels", name]) for name in made) or None
+    run = dg.DagsterRun(job_name=job, tags=tags, asset_selection=chosen, status=dg.DagsterRunStatus.SUCCESS)
+    return backlog.instance.add_run(run)
+
+
+def test_raw_rows_alone_do_not_make_a_changed_week_complete(backlog: Backlog) -> None:
+    assert restated_by_hand(backlog, WEEKS[1], "raw_parcels").due() == WEEKS[1:4]
+
+
+def test_a_changed_week_made_whole_by_hand_leaves_those_that_look_back_on_it(backlog: Backlog) -> None:
+    assert restated_by_hand(backlog, WEEKS[1], job=job_name("parcels", "ingest")).due() == WEEKS[2:4]
+
+
+def test_what_a_person_makes_by_hand_one_after_the_other_is_not_made_again(backlog: Backlog) -> None:
+    seen = restated_by_hand(backlog, WEEKS[4], "raw_parcels")
+    by_hand(backlog, WEEKS[4], "cleaned_parcels", "quarantined_parcels")
+    assert replace(seen).due() == WEEKS[4:]
+    by_hand(backlog, WEEKS[4], "features")
+    assert replace(seen).due() == []
+
+
+def test_raw_rows_made_again_by_hand_that_stay_as_they_were_change_nothing(backlog: Backlog) -> None:
+    by_hand(backlog, WEEKS[1], "raw_parcels")
+    assert replace(backlog, assets=ingested_assets(WEEKLY)).due() == []
+
+
+def test_a_line_that_follows_a_change_by_hand_settles_it(backlog: Backlog) -> None:
+    seen = restated_by_hand(backlog, WEEKS[1], "raw_parcels")
+    tags = {**dict(zip(RANGE, (WEEKS[1], WEEKS[3]), strict=True)), PLAN: f"{WEEKS[1]}/{WEEKS[3]}"}
+    ingested = job_name("parcels", "ingest")
+    backlog.instance.add_run(dg.DagsterRun(job_name=ingested, tags=tags, status=dg.DagsterRunStatus.SUCCESS))
+    assert replace(seen).due() == []
+
+
+def test_a_restated_file_of_which_only_raw_was_backfilled_reaches_the_features(tmp_path: Path) -> None:
+    """With real runs: nothing but the features knows whether a file was forgotten."""
+    landing, lake = LandingZone(root=str(tmp_path / "landing")), Lake(root=str(tmp_path / "lake"))
+    land(landing.store, FIRST_DAY, FIRST_DAY + timedelta(days=3))
+    write_instance_file(tmp_path)
+    defs = build_definitions(LANDED_TOY, {"landing": landing, "lake": lake})
+    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+        line = Line(use_case=LANDED_TOY, defs=defs, instance=instance, echo=[].append)
+        line.ingest()
+        day, path = FIRST_DAY + timedelta(days=1), Path(landing.root) / f"parcels_{FIRST_DAY + timedelta(days=1)}.csv"
+        path.write_text("".join(path.read_text("utf-8").splitlines(keepends=True)[:-1]), encoding="utf-8")
+        Backfill(use_case=LANDED_TOY, defs=defs, instance=instance, echo=[].append).run("raw_parcels", day, day)
+        line.ingest()
+        assert not line.ingest()
+    tables = ("raw_parcels", "cleaned_parcels", "features")
+    rows = {lake.scan(f"parcels/{name}", partitions=[str(day)]).collect().height for name in tables}
+    assert len(rows) == 1

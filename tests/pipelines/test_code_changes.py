@@ -287,7 +287,9 @@ def test_partitions_that_cannot_be_made_again_are_not_waited_for(corner: Corner)
     corner.edit("features", "dt.hour()", "dt.hour() + 1")
     corner.made(INGESTED, DAYS[1:])
     assert not corner.evidence({*DAYS}).fired
-    assert corner.evidence({*DAYS[1:]}).fired
+    evidence = corner.evidence({*DAYS[1:]})
+    assert evidence.fired
+    assert "1 partitions cannot be made again" in evidence.why
 
 
 def test_a_change_keeps_its_name_until_a_training_has_come_to_its_end(corner: Corner) -> None:

@@ -1,7 +1,5 @@
 """The door for notebooks: what it loads is what the line made, and the example notebook runs from top to end."""
 
-import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,15 +28,6 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Home:
     assert result.success, few_days.failures(result)
     home.registry.promote(home.registry.version(NAME, 1))
     return home
-
-
-@pytest.fixture(autouse=True)
-def environment() -> Iterator[None]:
-    """What a door prepares in the environment of its process is put back."""
-    before = dict(os.environ)
-    yield
-    os.environ.clear()
-    os.environ.update(before)
 
 
 @pytest.fixture

@@ -8,11 +8,13 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from assets.contracts import UseCase
 from pipelines.assembly import build_definitions
 from pipelines.replay.folder import ReplayFolder
 from pipelines.replay.outside import Outside
 from pipelines.replay.ticking import Happened, settle
 from pipelines.replay.world import World, opened_instance, over_own_state, settings_of, with_resources
+from pipelines.upkeep import Work
 from resources.lake import Lake
 from resources.landing import LandingZone
 from resources.locks import alone, line_lock
@@ -110,6 +112,41 @@ def test_two_daemons_that_look_at_once_ask_for_the_same_run(world: World) -> Non
     assert isinstance(first, dg.RunRequest)
     assert isinstance(second, dg.RunRequest)
     assert first.run_key == second.run_key
+
+
+class Killed(BaseException):
+    """The end of a tick with nobody to tell."""
+
+
+@pytest.mark.parametrize("end", [ConnectionError, Killed])
+def test_a_tick_that_dies_between_deciding_and_returning_loses_no_file_and_takes_none_in_twice(
+    world: World, monkeypatch: pytest.MonkeyPatch, end: type[BaseException]
+) -> None:
+    real = Work.request
+
+    def decides_and_dies(work: Work, use_case: UseCase) -> dg.RunRequest:
+        raise end(real(work, use_case).run_key)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Work, "request", decides_and_dies)
+        with pytest.raises(end) as died:
+            tick(world)
+    again = tick(world)
+    assert isinstance(again, dg.RunRequest)
+    assert again.run_key == str(died.value)
+    assert settled(world) == [(str(day(0)), str(day(9)))]
+    assert settled(world) == []
+
+
+def test_what_lands_under_a_clock_that_jumps_and_returns_is_taken_in_once(world: World) -> None:
+    world.clock.set(NOW + timedelta(days=300))
+    assert settled(world) == [(str(day(0)), str(day(9)))]
+    world.clock.set(NOW - timedelta(days=300))
+    assert settled(world) == []
+    land(world.resource("landing").store, day(10), day(10))
+    assert settled(world) == [(str(day(10)), str(day(10)))]
+    world.clock.set(NOW)
+    assert settled(world) == []
 
 
 def test_nothing_is_asked_for_while_a_line_runs(world: World) -> None:

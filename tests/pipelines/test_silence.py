@@ -25,6 +25,7 @@ from dagster._utils.error import SerializableErrorInfo
 
 from assets.automation import Automation, DriftPolicy, PerformancePolicy
 from assets.partitions import Partitions
+from pipelines import watchman
 from pipelines.silence import Beat, beats_of, silent_beats, silent_daemons, silent_monitors, stale_assets
 from pipelines.watchman import build_silence_sensor, silent_in
 from resources.clock import Clock
@@ -340,3 +341,20 @@ def test_an_asset_whose_freshness_policy_fails_is_told_of(watch: Watch) -> None:
         is_stale = new is FreshnessState.FAIL
         assert ("no new data for longer than agreed: raw" in watch.tick()) is is_stale
     assert stale_assets(watch.instance, [raw]) == []
+
+
+def test_a_code_location_that_no_longer_loads_is_told_of_by_the_others(
+    watch: Watch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ["parcels", *(f"gone_{next(NUMBERS)}" for _ in range(2))]
+    listed = "".join(f"  - python_module: {{module_name: m, location_name: {name}}}\n" for name in names[:2])
+    monkeypatch.setattr(watchman, "WORKSPACE", tmp_path / "workspace.yaml")
+    (tmp_path / "workspace.yaml").write_text(f"load_from:\n  - python_file: other.py\n{listed}", encoding="utf-8")
+    for name in names[1:]:
+        quiet = Beat(name=f"{name}_silence_sensor", is_on=True, interval=5 * MINUTE)
+        Recorded(watch.instance, quiet).add().tick(datetime.now(UTC) - 2 * HOUR)
+    watch.tick()
+    watch.slept(1)
+    assert f"nobody looks after {names[1]}, and its code location may not load" in watch.tick()
+    assert f"{names[1]}/silence/location/{names[1]}" in watch.keys
+    assert not any(names[2] in key for key in watch.keys), "it is no longer in the workspace"

@@ -1,6 +1,7 @@
 """What is done next, over a real lake, landing zone and Dagster instance; runs are put on record without being run."""
 
 import os
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -12,9 +13,11 @@ import pytest
 
 from assets.contracts import PARTITION_KEY, Partitions
 from assets.stages.champion import LEDGER, LEDGER_SCHEMA
-from pipelines.backlog import Backlog
+from pipelines import attempts
+from pipelines.attempts import ATTEMPTS
+from pipelines.backlog import PLAN, RANGE, Backlog
 from pipelines.jobs import ingested_assets, job_name
-from pipelines.upkeep import ATTEMPTS, Outlook, Upkeep, Work, champion_of, monitor_due, score_due
+from pipelines.upkeep import Outlook, Upkeep, Work, champion_of, monitor_due, score_due
 from resources.lake import Commit, Lake
 from resources.landing import LandingZone
 from tests.support.toy_use_case import TOY
@@ -112,6 +115,30 @@ def test_a_restated_day_refreshes_the_days_that_look_back_on_it_and_no_other(upk
     assert (work.first, work.last) == (DAYS[2], DAYS[4])  # a day of look-back, and an hour of lead before it
 
 
+def test_what_the_line_asks_for_says_all_that_was_due(upkeep: Upkeep) -> None:
+    land(zone(upkeep), "2020-01-09")
+    land(zone(upkeep), "2020-01-11")
+    assert work_of(upkeep).request(DAILY).tags[PLAN] == "2020-01-09/2020-01-09 2020-01-11/2020-01-11"
+
+
+def test_a_change_by_hand_is_new_work_on_the_same_files(upkeep: Upkeep) -> None:
+    lake, instance = upkeep.backlog.lake, upkeep.backlog.instance
+    works = []
+    for hour in (1, 2):
+        tags, chosen = dict.fromkeys(RANGE, DAYS[-1]), frozenset([dg.AssetKey(["parcels", "raw_parcels"])])
+        done = dg.DagsterRun(
+            job_name="__ASSET_JOB", tags=tags, asset_selection=chosen, status=dg.DagsterRunStatus.SUCCESS
+        )
+        commit = replace(COMMIT, dagster_run_id=instance.add_run(done).run_id)
+        at = [LANDED_AT - timedelta(hours=hour), LANDED_AT]
+        rows = pl.DataFrame({PARTITION_KEY: [DAYS[-1]] * 2, "ingested_at": at})
+        lake.write("parcels/raw_parcels", rows, partitions=DAYS[-1:], commit=commit)
+        works.append(work_of(upkeep))
+        finish(upkeep, works[-1], dg.DagsterRunStatus.SUCCESS)
+    assert [(work.first, work.last, work.key[-2:]) for work in works] == [(DAYS[-1], DAYS[-1], "/1")] * 2
+    assert again(upkeep).is_idle
+
+
 def test_a_file_that_may_still_be_written_waits(upkeep: Upkeep) -> None:
     land(zone(upkeep), "2020-01-09", NOW - timedelta(seconds=1))
     assert again(upkeep).is_idle
@@ -167,6 +194,80 @@ def test_one_bad_day_holds_up_no_other(upkeep: Upkeep) -> None:
     assert outlook.given_up == {"ingest": ["2020-01-09"]}
     assert outlook.work is not None
     assert outlook.work.first == "2020-01-10"
+
+
+def test_a_day_that_cannot_be_taken_in_makes_no_work_of_those_that_look_back_on_it(upkeep: Upkeep) -> None:
+    land(zone(upkeep), DAYS[2], LANDED_AT + timedelta(hours=1))
+    done = []
+    while (work := again(upkeep).work) is not None and len(done) < 9:
+        done.append((work.first, work.last))
+        is_bad = work.first == DAYS[2]
+        finish(upkeep, work, dg.DagsterRunStatus.FAILURE if is_bad else dg.DagsterRunStatus.SUCCESS)
+    # Those two were to be made by the run that failed, and nobody knows how far that came.
+    assert done == [(DAYS[2], DAYS[4]), *[(DAYS[2], DAYS[2])] * ATTEMPTS, (DAYS[3], DAYS[4])]
+    assert again(upkeep).given_up == {"ingest": [DAYS[2]]}
+    assert replace(upkeep, backlog=replace(upkeep.backlog)).given_up("ingest") == {DAYS[2]}
+
+
+def test_days_after_one_that_was_given_up_are_taken_in_once_each(upkeep: Upkeep) -> None:
+    land(zone(upkeep), "2020-01-09")
+    for _ in range(ATTEMPTS):
+        finish(upkeep, work_of(upkeep))
+    for day in ("2020-01-10", "2020-01-11"):
+        land(zone(upkeep), day)
+        work = work_of(upkeep)
+        assert (work.first, work.last) == (day, day)
+        take_in(upkeep.backlog.lake, [day])
+        finish(upkeep, work, dg.DagsterRunStatus.SUCCESS)
+        assert again(upkeep).work is None
+
+
+def test_what_was_given_up_is_tried_once_more_each_day(upkeep: Upkeep, monkeypatch: pytest.MonkeyPatch) -> None:
+    land(zone(upkeep), "2020-01-09")
+    for _ in range(ATTEMPTS):
+        finish(upkeep, work_of(upkeep))
+    assert again(upkeep).work is None
+    tomorrow = time.time() + attempts.AGAIN_AFTER_S + 60
+    monkeypatch.setattr("pipelines.attempts.time.time", lambda: tomorrow)
+    assert work_of(upkeep).key.endswith(f"/{ATTEMPTS + 1}")
+
+
+def test_after_many_failures_in_a_row_the_next_run_waits(upkeep: Upkeep, monkeypatch: pytest.MonkeyPatch) -> None:
+    days = [f"2020-01-{day:02}" for day in range(9, 25)]
+    for day in days:
+        land(zone(upkeep), day)
+    for _ in range(attempts.IN_A_ROW):
+        finish(upkeep, work_of(upkeep))
+    outlook = again(upkeep)
+    assert (outlook.work, outlook.is_idle) == (None, False)
+    assert "failed in a row" in outlook.why_not
+    later = time.time() + attempts.FIRST_PAUSE_S + 5
+    monkeypatch.setattr("pipelines.attempts.time.time", lambda: later)
+    finish(upkeep, work_of(upkeep), dg.DagsterRunStatus.SUCCESS)
+    assert again(upkeep).work is not None
+
+
+def test_the_same_days_made_by_other_code_again_are_new_work(upkeep: Upkeep, monkeypatch: pytest.MonkeyPatch) -> None:
+    edited = replace(upkeep, stale=frozenset(DAYS))
+    found = []
+    for code in ("first", "second", "first", "second", "first"):
+        monkeypatch.setattr("pipelines.upkeep.path_versions", lambda _, code=code: {"features": code})
+        found.append(work_of(edited))
+        finish(edited, found[-1], dg.DagsterRunStatus.SUCCESS)
+    assert [(work.first, work.last, work.key[-2:]) for work in found] == [(DAYS[0], DAYS[-1], "/1")] * 5
+
+
+def test_a_day_that_is_landing_anew_makes_no_work_of_those_that_look_back_on_it(upkeep: Upkeep) -> None:
+    land(zone(upkeep), DAYS[2], NOW - timedelta(seconds=1))
+    assert again(upkeep).is_idle
+
+
+def test_a_register_that_may_still_be_written_asks_for_nothing(upkeep: Upkeep) -> None:
+    storms = zone(upkeep) / "storms.csv"
+    storms.touch()
+    os.utime(storms, times=((NOW - timedelta(seconds=1)).timestamp(),) * 2)
+    assert again(upkeep).is_idle
+    assert (work_of(replace(upkeep, now=NOW + timedelta(minutes=1))).first) == DAYS[0]
 
 
 def test_a_day_that_was_given_up_is_tried_again_once_its_file_is_replaced(upkeep: Upkeep) -> None:

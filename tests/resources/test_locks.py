@@ -1,14 +1,16 @@
 """One process at a time: others wait or are told whom they would disturb; a dead one stands in nobody's way."""
 
+import fcntl
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TextIO
 
 import pytest
 
-from resources.locks import BusyError, alone, in_turn
+from resources.locks import BusyError, alone, in_turn, is_held
 
 HOLD = """
 import sys, time
@@ -71,3 +73,31 @@ def test_who_takes_turns_waits_for_the_end_of_the_other(lock: Path) -> None:
         assert first.wait(10) == 0
         assert time.monotonic() > began
     first.communicate()
+
+
+def test_a_block_is_seen_from_outside_until_its_process_ends(lock: Path, holder: "subprocess.Popen[str]") -> None:
+    assert is_held(lock)
+    holder.kill()
+    holder.wait()
+    assert not is_held(lock)
+
+
+@pytest.fixture
+def looking(lock: Path) -> Iterator[TextIO]:
+    """Somebody who asks whether a process is in the block, and has not got to the end of the question."""
+    lock.parent.mkdir()
+    lock.write_text("1234567")  # of the last one in the block
+    with lock.open() as file:
+        fcntl.flock(file, fcntl.LOCK_SH)
+        yield file
+
+
+@pytest.mark.usefixtures("looking")
+def test_who_only_looks_is_not_taken_for_a_process_in_the_block(lock: Path) -> None:
+    assert not is_held(lock)
+
+
+def test_who_only_looks_makes_nobody_refuse(lock: Path, looking: TextIO, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "sleep", lambda _: fcntl.flock(looking, fcntl.LOCK_UN))
+    with alone(lock, "The bakery"):
+        assert is_held(lock)

@@ -303,6 +303,19 @@ def test_a_wait_of_the_future_is_taken_up_at_once() -> None:
     assert decision.id != waits.id
 
 
+def test_what_waited_and_has_passed_only_by_a_clock_that_was_ahead_is_taken_up_again() -> None:
+    history = [retrained(NOW - DAY)]
+    history.append(past(decide([DRIFT], history, POLICY, NOW)))
+    ahead = NOW + 300 * DAY
+    quiet = replace(DRIFT, fired=False, observed_at=ahead)
+    history.append(past(decide([quiet], history, POLICY, ahead), ahead))
+    assert history[-1].answer == "no"
+    decision = decide([DRIFT], history, POLICY, NOW + HOUR)
+    assert decision is not None
+    assert (decision.answer, decision.not_before) == ("wait", NOW + 2 * DAY)
+    assert decide([DRIFT], [*history, past(decision, NOW + HOUR)], POLICY, NOW + 2 * HOUR) is None
+
+
 def test_evidence_of_a_time_that_the_clock_has_not_reached_decides_nothing() -> None:
     decision = decide([replace(DRIFT, observed_at=NOW + 3 * DAY)], [], POLICY, NOW)
     assert decision is not None

@@ -59,3 +59,15 @@ def test_what_sensors_wrote_down_is_kept_by_name(folder: ReplayFolder) -> None:
     again = ReplayFolder(folder.root)
     assert (again.cursor("one"), again.cursor("other"), again.cursor("third")) == ("a", "b", None)
     assert again.fired_until() == datetime(2013, 9, 2, 7, tzinfo=UTC)
+
+
+def test_what_happened_on_a_day_is_there_until_the_day_is_over(folder: ReplayFolder) -> None:
+    folder.note("runs", {"job": "one"})
+    folder.note("faults", {"by": "a_sensor"})
+    folder.note("runs", {"job": "two"})
+    assert ReplayFolder(folder.root).noted() == {
+        "runs": [{"job": "one"}, {"job": "two"}],
+        "faults": [{"by": "a_sensor"}],
+    }
+    folder.add_day({"day": "2013-09-01"})
+    assert folder.noted() == {"runs": [], "faults": []}

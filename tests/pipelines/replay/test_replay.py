@@ -5,19 +5,22 @@ import io
 import json
 import shutil
 from collections import Counter
+from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
+import dagster as dg
 import pytest
 
 from pipelines.assembly import build_definitions
-from pipelines.replay import page
+from pipelines.replay import days, page
 from pipelines.replay.command import refuse_outside, replay
 from pipelines.replay.days import happen
 from pipelines.replay.folder import ReplayError, ReplayFolder
 from pipelines.replay.outside import delivered_at
 from pipelines.replay.ticking import running_schedules, running_sensors
+from pipelines.replay.world import World
 from resources.objects import ObjectStore
 from tests.pipelines.replay.conftest import FIRST, LAST, Replayed, days_of, opened_world
 from tests.support.landed_toy import FIRST_DAY, LANDED_TOY
@@ -90,10 +93,10 @@ def test_the_monthly_model_is_another_from_the_first_of_the_month(replayed: Repl
 def test_the_report_has_every_day_in_all_its_forms(replayed: Replayed) -> None:
     folder = replayed.world.folder.root / "report"
     html, data, lines = (folder.joinpath(f"replay.{ending}").read_text("utf-8") for ending in ("html", "json", "csv"))
-    days = [str(day) for day in DAYS]
-    assert [day["day"] for day in json.loads(data)["days"]] == days
-    assert [row["day"] for row in csv.DictReader(io.StringIO(lines))] == days
-    assert all(f">{day}<" in html for day in days)
+    names = [str(day) for day in DAYS]
+    assert [day["day"] for day in json.loads(data)["days"]] == names
+    assert [row["day"] for row in csv.DictReader(io.StringIO(lines))] == names
+    assert all(f">{day}<" in html for day in names)
 
 
 def test_the_report_says_what_the_line_decided(replayed: Replayed) -> None:
@@ -124,9 +127,47 @@ def test_a_day_that_was_cut_short_is_taken_up_without_doing_anything_twice(
     journal.write_text("".join(journal.read_text("utf-8").splitlines(keepends=True)[:-1]), encoding="utf-8")
     with ExitStack() as stack:
         world = opened_world(stack, root, build_definitions(LANDED_TOY), outside_files)
+        before = world.instance.get_runs_count()
         again = happen(world, LAST)
+        assert world.instance.get_runs_count() == before
     assert ReplayFolder(root).next_day() == LAST + timedelta(days=1)
-    assert [run["job"] for run in again["runs"]] == []
+    assert again["runs"] == replayed.report.days[-1].record["runs"]
+
+
+def test_what_went_wrong_before_a_day_was_cut_short_stays_on_record(
+    make_world: Callable[..., World], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(days, "prepare_monthly", lambda *_: None)  # there is nothing to train on
+    stops = iter([True])
+
+    @dg.op
+    def fail() -> None:
+        raise RuntimeError("the ingestion failed")
+
+    @dg.job
+    def failing() -> None:
+        fail()
+
+    def ask(context: dg.SensorEvaluationContext) -> object:
+        if context.cursor is None:
+            return dg.SensorResult(run_requests=[dg.RunRequest(run_key="one")], cursor="asked")
+        raise LookupError("the source is gone")
+
+    def stop(_: dg.SensorEvaluationContext) -> object:
+        if next(stops, False):
+            raise KeyboardInterrupt
+        return dg.SkipReason("nothing to do")
+
+    sensors = [
+        dg.SensorDefinition(name=name, job=failing, evaluation_fn=do, default_status=dg.DefaultSensorStatus.RUNNING)
+        for name, do in (("a_sensor", ask), ("b_sensor", stop))
+    ]
+    world = make_world(sensors=sensors, jobs=[failing])
+    with pytest.raises(KeyboardInterrupt):
+        happen(world, FIRST)
+    again = happen(world, FIRST)
+    assert [run["why"] for run in again["runs"]] == ["fail: RuntimeError: the ingestion failed"]
+    assert {fault["why"] for fault in again["faults"]} == {"LookupError: the source is gone"}
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,13 @@ import pytest
 
 from pipelines.replay import ticking
 from pipelines.replay.folder import ReplayError
+from pipelines.replay.launching import end_open_runs
 from pipelines.replay.ticking import Happened, fire, firings, idle, settle
 from pipelines.replay.world import World
+from pipelines.retraining_claims import Claims
+from pipelines.retraining_runs import DECISION, trainings
 from resources.clock import Clock
+from tests.support.landed_toy import LANDED_TOY
 
 NOON = datetime(2020, 2, 1, 12, tzinfo=UTC)
 RUNNING = dg.DefaultSensorStatus.RUNNING
@@ -135,6 +139,94 @@ def test_an_interrupted_run_ends_the_replay_and_is_closed(make_world: MakeWorld)
     with pytest.raises(KeyboardInterrupt):
         settle(world, Happened())
     assert [run.status for run in world.instance.get_runs()] == [dg.DagsterRunStatus.FAILURE]
+
+
+@pytest.fixture
+def stops_once() -> dg.JobDefinition:
+    """The training job, in whose first run with the retry number of its tag `stops_at` the replay is stopped."""
+    stopped: list[str] = []
+
+    @dg.op
+    def train(context: dg.OpExecutionContext) -> None:
+        number = context.run.tags.get("dagster/retry_number", "0")
+        if not stopped and number == context.run.tags.get("stops_at", "0"):
+            stopped.append(context.run_id)
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(10)
+        if not stopped:
+            raise RuntimeError("not this time")
+
+    @dg.job(name="parcels_train_job")
+    def training() -> None:
+        train()
+
+    return training
+
+
+def stop_and_go_on(world: World, tick: Callable[[Happened], object]) -> Happened:
+    """What happens after a replay that was stopped in a run has been taken up again."""
+    with pytest.raises(KeyboardInterrupt):
+        tick(Happened())
+    end_open_runs(world)
+    again = Happened()
+    tick(again)
+    return again
+
+
+@pytest.mark.parametrize("stops_at", ["0", "1"])
+def test_a_training_that_the_replay_was_stopped_in_is_launched_again(
+    make_world: MakeWorld, stops_once: dg.JobDefinition, stops_at: str
+) -> None:
+    tags = {DECISION: "one", "dagster/max_retries": "1", "stops_at": stops_at}
+    world: World
+
+    def ask(_: dg.SensorEvaluationContext) -> object:
+        """As the line does: what has a run is not asked for again."""
+        if "one" in trainings(LANDED_TOY, world.instance).of_decisions:
+            return dg.SkipReason("it is known what becomes of it")
+        return dg.RunRequest(run_key="one", tags=tags)
+
+    asking = dg.SensorDefinition(name="asking_sensor", job=stops_once, evaluation_fn=ask, default_status=RUNNING)
+    world = at_noon(make_world(sensors=[asking], jobs=[stops_once]))
+    again = stop_and_go_on(world, lambda happened: settle(world, happened))
+    assert [run["why"] for run in again.runs] == [None]
+    assert trainings(LANDED_TOY, world.instance).of_decisions["one"] == "succeeded"
+
+
+def test_what_a_schedule_asked_for_is_launched_again_if_the_replay_was_stopped_in_it(
+    make_world: MakeWorld, stops_once: dg.JobDefinition
+) -> None:
+    firing = dg.ScheduleDefinition(
+        name="daily_schedule",
+        job=stops_once,
+        cron_schedule="30 6 * * *",
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+    )
+    world = at_noon(make_world(schedules=[firing], jobs=[stops_once]))
+    (schedule,) = world.repository.schedule_defs
+    again = stop_and_go_on(world, lambda happened: fire(world, schedule, NOON, happened))
+    assert [run["why"] for run in again.runs] == [None]
+
+
+def test_a_run_whose_process_was_killed_is_launched_again(make_world: MakeWorld) -> None:
+    def insist(_: dg.SensorEvaluationContext) -> object:
+        return dg.RunRequest(run_key="once")
+
+    world, happened = at_noon(make_world(sensors=[sensor(insist)], jobs=[toil])), Happened()
+    tags = {"dagster/sensor_name": "asking_sensor", "dagster/run_key": "once"}
+    killed = world.instance.create_run_for_job(toil, status=dg.DagsterRunStatus.STARTED, tags=tags)
+    assert end_open_runs(world) == [killed.run_id]
+    settle(world, happened)
+    assert len(happened.runs) == 1
+
+
+def test_nobody_has_a_training_in_hand_when_a_replay_is_taken_up(make_world: MakeWorld) -> None:
+    world = make_world()
+    claims = Claims(world.folder.root / "run" / f"{LANDED_TOY.name}_retraining.json")
+    assert claims.take("one", "one_sensor")
+    assert not claims.take("one", "other_sensor")
+    end_open_runs(world)
+    assert claims.take("one", "other_sensor")
 
 
 def test_a_failed_run_is_tried_again_as_often_as_it_says(make_world: MakeWorld) -> None:
