@@ -4,7 +4,7 @@ Belongs here: carrying a verdict out, once, and putting it on record. Does not b
 (`assets/logic/promotion.py`).
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import dagster as dg
 import polars as pl
@@ -59,7 +59,7 @@ def build_champion(use_case: UseCase) -> dg.AssetsDefinition:
         ledger = table_name(use_case, LEDGER)
         # The ledger comes first, and once per evaluation: killed in between, a second run completes the first.
         if not _is_on_record(lake, ledger, verdict):
-            row = _row(verdict, context.run.run_id, clock.now())
+            row = _row(verdict, context.run.run_id, _next_instant(lake, ledger, clock.now()))
             lake.append(ledger, row, commit_of(context, key), schema_evolution=True)
         if verdict.winner is not None:
             registry.promote(verdict.winner)
@@ -95,6 +95,17 @@ def _is_on_record(lake: Lake, ledger: str, verdict: Verdict) -> bool:
     if lake.version(ledger) is None:
         return False
     return not lake.scan(ledger).filter(pl.col("evaluation_id") == verdict.evaluation_id).collect().is_empty()
+
+
+def _next_instant(lake: Lake, ledger: str, now: datetime) -> datetime:
+    """The present, or right after the last decision where that is of the future: a clock that was ahead is right again.
+
+    The ledger is read in the order of its times, and the last promotion in it is who is champion.
+    """
+    if lake.version(ledger) is None:
+        return now
+    last: datetime | None = lake.scan(ledger).select(pl.col("decided_at").max()).collect().item()
+    return now if last is None else max(now, last + timedelta(microseconds=1))
 
 
 def _row(verdict: Verdict, run_id: str, now: datetime) -> pl.DataFrame:

@@ -81,7 +81,9 @@ class _Monitor:
         if newest is None or judged_at is None or newest.is_alarm is None:
             why = newest.why if newest and judged_at else f"No {self.trigger}_report of a scored day is on record."
             if now - live_since > grace:
-                return Missing(trigger=self.trigger, id=f"{self.trigger}/missing/{champion}", why=why)
+                # Once for each time that it goes missing; what was never there has no beginning.
+                since = f"/{self._since(keys, lambda v: v.is_alarm is None)}" if newest and judged_at else ""
+                return Missing(trigger=self.trigger, id=f"{self.trigger}/missing/{champion}{since}", why=why)
             return Evidence(
                 trigger=self.trigger, id=f"{self.trigger}/none/{champion}", fired=False, why=why, observed_at=now
             )
@@ -100,19 +102,21 @@ class _Monitor:
 
     def _began(self, keys: Sequence[str], newest: Verdict) -> str:
         """First partition of the alarm that stands, or of its last full window."""
-        days = self.window // ONE_DAY
-        read = min(2 * self.use_case.partitions.reach(days), len(keys))
-        while not (first := self._first_of_run(keys[-read:], newest)) and read < len(keys):
-            read = min(2 * read, len(keys))  # it began before what was read
-        start = date.fromisoformat(keys[-read:][first])
-        past = (date.fromisoformat(newest.partition) - start).days // days
+        start = date.fromisoformat(self._since(keys, lambda v: bool(v.is_alarm) and v.model == newest.model))
+        past = (date.fromisoformat(newest.partition) - start) // self.window
         return self.use_case.partitions.key(start + past * self.window)
 
-    def _first_of_run(self, keys: Sequence[str], newest: Verdict) -> int:
-        """Index of the first of the alarms about one model that end with the last key, none left out between them."""
+    def _since(self, keys: Sequence[str], holds: Callable[[Verdict], bool]) -> str:
+        """First of the partitions, none left out between them, that end with the last and that something holds of."""
+        read = min(2 * self.use_case.partitions.reach(self.window // ONE_DAY), len(keys))
+        while not (first := self._first_of_run(keys[-read:], holds)) and read < len(keys):
+            read = min(2 * read, len(keys))  # it began before what was read
+        return keys[-read:][first]
+
+    def _first_of_run(self, keys: Sequence[str], holds: Callable[[Verdict], bool]) -> int:
         verdicts = self._verdicts(keys)
         first = len(keys) - 1
-        while first and (before := verdicts[first - 1]).is_alarm and before.model == newest.model:
+        while first and holds(verdicts[first - 1]):
             if self.use_case.partitions.following(keys[first - 1]) != keys[first]:
                 break
             first -= 1

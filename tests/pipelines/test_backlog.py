@@ -2,15 +2,17 @@
 
 import os
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import ClassVar
 
 import dagster as dg
 import polars as pl
 import pytest
 
-from assets.contracts import PARTITION_KEY, Partitions
+from assets.contracts import PARTITION_KEY, Partitions, SourceTable
+from assets.stages import raw
 from pipelines.assembly import build_definitions
 from pipelines.backfill import Backfill
 from pipelines.backlog import PLAN, RANGE, Backlog
@@ -18,6 +20,8 @@ from pipelines.jobs import ingested_assets, job_name
 from pipelines.line import Line
 from resources.lake import Commit, Lake
 from resources.landing import LandingZone
+from resources.objects import ObjectStore
+from resources.sources import Arrival
 from tests.support.instance import write_instance_file
 from tests.support.landed_toy import FIRST_DAY, LANDED_TOY, land
 from tests.support.toy_use_case import TOY
@@ -155,20 +159,65 @@ def test_a_line_that_follows_a_change_by_hand_settles_it(backlog: Backlog) -> No
     assert replace(seen).due() == []
 
 
-def test_a_restated_file_of_which_only_raw_was_backfilled_reaches_the_features(tmp_path: Path) -> None:
-    """With real runs: nothing but the features knows whether a file was forgotten."""
+@dataclass(frozen=True, kw_only=True)
+class Lined:
+    """Four days that landed for the toy, and its line with real runs: the features alone know what was forgotten."""
+
+    line: Line
+    landing: LandingZone
+    lake: Lake
+    day: ClassVar[date] = FIRST_DAY + timedelta(days=1)
+
+    def shorten(self) -> None:
+        """The file of the day lands anew, with a row less."""
+        path = Path(self.landing.root) / f"parcels_{self.day}.csv"
+        path.write_text("".join(path.read_text("utf-8").splitlines(keepends=True)[:-1]), encoding="utf-8")
+
+    def rows(self) -> set[int]:
+        """How many rows of the day the tables have."""
+        names = ("raw_parcels", "cleaned_parcels", "features")
+        return {self.lake.scan(f"parcels/{n}", partitions=[str(self.day)]).collect().height for n in names}
+
+
+@pytest.fixture
+def lined(tmp_path: Path) -> Iterator[Lined]:
     landing, lake = LandingZone(root=str(tmp_path / "landing")), Lake(root=str(tmp_path / "lake"))
     land(landing.store, FIRST_DAY, FIRST_DAY + timedelta(days=3))
     write_instance_file(tmp_path)
     defs = build_definitions(LANDED_TOY, {"landing": landing, "lake": lake})
     with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
         line = Line(use_case=LANDED_TOY, defs=defs, instance=instance, echo=[].append)
-        line.ingest()
-        day, path = FIRST_DAY + timedelta(days=1), Path(landing.root) / f"parcels_{FIRST_DAY + timedelta(days=1)}.csv"
-        path.write_text("".join(path.read_text("utf-8").splitlines(keepends=True)[:-1]), encoding="utf-8")
-        Backfill(use_case=LANDED_TOY, defs=defs, instance=instance, echo=[].append).run("raw_parcels", day, day)
-        line.ingest()
-        assert not line.ingest()
-    tables = ("raw_parcels", "cleaned_parcels", "features")
-    rows = {lake.scan(f"parcels/{name}", partitions=[str(day)]).collect().height for name in tables}
-    assert len(rows) == 1
+        yield Lined(line=line, landing=landing, lake=lake)
+
+
+def test_a_restated_file_of_which_only_raw_was_backfilled_reaches_the_features(lined: Lined) -> None:
+    line = lined.line
+    line.ingest()
+    (before,) = lined.rows()
+    lined.shorten()
+    fill = Backfill(use_case=LANDED_TOY, defs=line.defs, instance=line.instance, echo=[].append)
+    fill.run("raw_parcels", lined.day, lined.day)
+    line.ingest()
+    assert lined.rows() == {before - 1}
+    assert not line.ingest()
+
+
+@pytest.mark.parametrize("is_read_before", [True, False])
+def test_a_file_that_is_replaced_while_it_is_taken_in_is_taken_in_again(
+    lined: Lined, is_read_before: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, replaced = raw._read, []
+
+    def replace_once(table: SourceTable, store: ObjectStore, arrival: Arrival) -> pl.DataFrame:
+        before = read(table, store, arrival)
+        if arrival.partition != str(lined.day) or replaced:
+            return before
+        replaced.append(len(before))
+        lined.shorten()
+        return before if is_read_before else read(table, store, arrival)
+
+    monkeypatch.setattr(raw, "_read", replace_once)
+    lined.line.ingest()
+    assert lined.line.ingest()
+    assert lined.rows() == {replaced[0] - 1}
+    assert not lined.line.ingest()

@@ -2,7 +2,7 @@
 
 import shutil
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,9 @@ from pydantic import TypeAdapter
 
 from assets.stages.champion import LEDGER, LEDGER_SCHEMA
 from assets.stages.contest import Verdict
+from assets.stages.evidence import last_training
+from pipelines.upkeep import champion_of
+from resources.clock import Clock
 from resources.errors import RegistryError
 from resources.lake import Commit
 from resources.mlflow_versions import ModelVersion
@@ -167,3 +170,17 @@ def test_the_ledger_only_grows(home: Home) -> None:
     assert after.schema == pl.Schema(LEDGER_SCHEMA)
     assert after.head(len(before)).equals(before)
     assert after["evaluation_id"].to_list()[len(before) :] == ["evaluation 0", "evaluation 1"]
+
+
+def test_a_promotion_under_a_clock_that_was_ahead_hides_no_later_one(home: Home, tmp_path: Path) -> None:
+    ahead = Clock(file=str(tmp_path / "clock"))
+    ahead.set(datetime.now(UTC) + timedelta(days=300))
+    give(home)
+    assert decide(home, clock=ahead).success
+    one, two = version(home, 1), version(home, 2)
+    give(home, evaluation_id="the next", winner=one, champion=two)
+    assert decide(home).success
+    assert champion_of(home.use_case, home.lake) == str(one)
+    last = last_training(home.use_case, home.lake)
+    assert last is not None
+    assert last.champion == str(one)

@@ -322,6 +322,20 @@ def test_a_window_that_could_not_be_judged_is_missing_with_its_reason(
     assert "there is no reference" in evidence.why
 
 
+@pytest.mark.parametrize("monitor", ["drift", "performance"])
+def test_evidence_that_goes_missing_again_has_another_name_and_keeps_it_while_it_lasts(
+    world: World, monitor: Literal["drift", "performance"]
+) -> None:
+    unjudged = False if monitor == "drift" else None
+    names = []
+    for back in range(6, 0, -1):
+        is_judged = back == 4
+        world.watched(monitor, TODAY - back * DAY, False if is_judged else unjudged, note=None if is_judged else "why")
+        names.append(world.evidence(monitor).id.rpartition("/")[2])
+    first, again = (str(TODAY - back * DAY) for back in (6, 3))
+    assert names == [first, first, "7", again, again, again]
+
+
 def test_scores_out_of_control_fire_and_name_the_chart(world: World) -> None:
     world.watched("performance", TODAY, True)
     evidence = world.evidence("performance")
