@@ -13,6 +13,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from datetime import datetime
+from functools import cache
 
 import dagster as dg
 
@@ -29,8 +30,31 @@ from resources.lake import Lake
 from resources.materialisations import code_versions_by_partition
 
 
-def path_versions(use_case: UseCase) -> dict[str, str]:
-    """Today's code version of every asset from the landed files to the candidates, in the order of the flow."""
+class _Declared:
+    """A use case by its identity: what it declares does not change while a process runs, and is long to read."""
+
+    def __init__(self, use_case: UseCase) -> None:
+        self.use_case = use_case
+
+    def __hash__(self) -> int:
+        return id(self.use_case)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Declared) and other.use_case is self.use_case
+
+
+def path_versions(use_case: UseCase) -> Mapping[str, str]:
+    """Today's code version of every asset from the landed files to the candidates, in the order of the flow.
+
+    Told once in a process, as the code behind them is read once (`assets.code_version.reached`).
+    """
+    return _path_versions(_Declared(use_case))
+
+
+@cache
+def _path_versions(declared: _Declared) -> Mapping[str, str]:
+    """The same of a use case; a tick asks four times, and each time would take a tenth of a second."""
+    use_case = declared.use_case
     return {
         **{f"raw_{table.name}": raw_code_version(table) for table in use_case.tables},
         **{f"cleaned_{table.name}": cleaned_code_version(table) for table in use_case.tables},

@@ -6,7 +6,7 @@ sensor that asks (`sensors.py`).
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -152,7 +152,8 @@ class Upkeep:
         """Names the work by all it depends on: partitions, the files that landed for them, code, the champion."""
         if purpose == "ingest":
             stale, by_hand = sorted(self.stale.intersection(keys)), self.backlog.by_hand(keys)
-            facts: object = (self.backlog.fingerprints(keys), stale, self._code if stale else None, by_hand)
+            code = sorted(self._code.items()) if stale else None
+            facts: object = (self.backlog.fingerprints(keys), stale, code, by_hand)
         else:
             facts = (self._champion, [(key, self._rows.get(key)) for key in keys])
         return hashlib.sha256(repr((purpose, list(keys), facts)).encode()).hexdigest()[:16]
@@ -163,7 +164,7 @@ class Upkeep:
         return self._known[purpose]
 
     @cached_property
-    def _code(self) -> dict[str, str]:
+    def _code(self) -> Mapping[str, str]:
         return path_versions(self.use_case)
 
     @cached_property

@@ -8,6 +8,7 @@ import pytest
 
 from assets import code_files
 from assets import code_version as told
+from pipelines import code_changes
 
 
 def forget() -> None:
@@ -19,6 +20,7 @@ def forget() -> None:
         told.reached,
         told._split,
         told._installed,
+        code_changes._path_versions,
     ):
         read.cache_clear()
 
