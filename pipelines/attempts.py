@@ -41,11 +41,13 @@ class Run:
     """A finished run of upkeep.
 
     Attributes:
+        run_id: Dagster's.
         what: Names its work.
         keys: First and last partition.
         ended_at: In seconds since 1970.
     """
 
+    run_id: str
     what: str
     keys: tuple[str, str]
     is_success: bool
@@ -62,6 +64,14 @@ class Attempts:
 
     instance: dg.DagsterInstance
     alone: str
+
+    def key(self, what: str, keys: Sequence[str]) -> str:
+        """Run key of the next try: Dagster starts no two runs under one key, and the same work may come up again.
+
+        Until another run has come to its end it is the same, whoever asks.
+        """
+        after = self._runs[0].run_id[:8] if self._runs else "first"
+        return f"{what}/{after}/{self.tried(what, keys) + 1}"
 
     def tried(self, what: str, keys: Sequence[str]) -> int:
         """How often exactly this was tried since anything else was made of all these partitions.
@@ -96,6 +106,7 @@ class Attempts:
         records = self.instance.get_run_records(filters=filters, limit=LOOKED_AT)
         return [
             Run(
+                run_id=record.dagster_run.run_id,
                 what=record.dagster_run.tags.get(WORK, ""),
                 keys=_range(record.dagster_run.tags),
                 is_success=record.dagster_run.is_success,

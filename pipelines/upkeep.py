@@ -143,10 +143,10 @@ class Upkeep:
         """The range as one work, or, if that was tried, its first half, so that one bad partition holds up no other."""
         keys = self.use_case.partitions.between(first, last)
         what = self._name(purpose, keys)
-        tried = self._attempts(purpose).tried(what, keys)
-        if len(keys) > 1 and tried:
+        attempts = self._attempts(purpose)
+        if len(keys) > 1 and attempts.tried(what, keys):
             return self._first(purpose, first, keys[len(keys) // 2 - 1])
-        return Work(purpose=purpose, key=f"{what}/{tried + 1}", what=what, first=first, last=last)
+        return Work(purpose=purpose, key=attempts.key(what, keys), what=what, first=first, last=last)
 
     def _name(self, purpose: Purpose, keys: Sequence[str]) -> str:
         """Names the work by all it depends on: partitions, the files that landed for them, code, the champion."""

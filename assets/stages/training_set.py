@@ -5,8 +5,9 @@ Belongs here: writing the manifest, and reading rows back by it. Does not belong
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import pairwise
+from typing import Final
 
 import dagster as dg
 import numpy as np
@@ -33,6 +34,8 @@ from resources.clock import Clock
 from resources.lake import Lake
 
 DAY = "day"
+NOTHING_KNOWN: Final = datetime(1, 1, 1, tzinfo=UTC)
+"""Before any label."""
 
 
 def build_training_set(use_case: UseCase) -> dg.AssetsDefinition:
@@ -72,6 +75,7 @@ def build_training_set(use_case: UseCase) -> dg.AssetsDefinition:
                 "manifest": dg.MetadataValue.json({"id": manifest.id, "tables": dict(manifest.tables)}),
                 "dagster/row_count": sum(rows.labelled for rows in manifest.rows.values()),
                 "windows": dg.MetadataValue.md(_as_table(windows, counts)),
+                "labels_known_through": str(manifest.known_through),
             },
             check_results=list(_check_results(manifest)),
         )
@@ -110,7 +114,8 @@ def make_manifest(use_case: UseCase, lake: Lake, now: datetime) -> TrainingManif
         raise SplitError("no features have been made yet; materialise features first")
     target = use_case.target.name
     frozen = lake.scan(features, version=versions["features"])
-    through = frozen.filter(pl.col(LABEL_KNOWN_AT) <= now).select(pl.col(LABEL_KNOWN_AT).max()).collect().item()
+    found = frozen.filter(pl.col(LABEL_KNOWN_AT) <= now).select(pl.col(LABEL_KNOWN_AT).max()).collect().item()
+    through = NOTHING_KNOWN if found is None else found
     label = pl.when(_is_known(use_case, through)).then(target).alias(target)
     rows = frozen.select(day_of(use_case).alias(DAY), label).collect()
     windows = split_days(rows.filter(pl.col(target).is_not_null())[DAY].unique().to_list(), use_case.split)

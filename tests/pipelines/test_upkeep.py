@@ -255,6 +255,7 @@ def test_the_same_days_made_by_other_code_again_are_new_work(upkeep: Upkeep, mon
         found.append(work_of(edited))
         finish(edited, found[-1], dg.DagsterRunStatus.SUCCESS)
     assert [(work.first, work.last, work.key[-2:]) for work in found] == [(DAYS[0], DAYS[-1], "/1")] * 5
+    assert len({work.key for work in found}) == 5  # Dagster starts no second run under a key
 
 
 def test_a_day_that_is_landing_anew_makes_no_work_of_those_that_look_back_on_it(upkeep: Upkeep) -> None:

@@ -10,7 +10,7 @@ import pytest
 from dagster import Failure
 
 from assets.contracts import LABEL_KNOWN_AT, PARTITION_KEY
-from assets.logic.splits import RowCounts, TrainingManifest
+from assets.logic.splits import RowCounts, SplitError, TrainingManifest
 from assets.policies import TimeSplit
 from assets.stages.training_set import labelled_rows, make_manifest, training_data
 from resources.lake import Commit
@@ -75,6 +75,20 @@ def test_a_label_that_is_not_known_yet_is_none(ingested: Home) -> None:
     found = labelled_rows(ingested.use_case, ingested.lake, manifest, "test")
     assert 0 < len(known) < len(rows)
     assert len(found.filter(pl.col(PARTITION_KEY) == "2013-02-06")) == len(known)
+
+
+def test_without_a_label_that_is_known_there_is_no_training_set(ingested: Home) -> None:
+    before = datetime(2013, 1, 1, tzinfo=UTC)
+    with pytest.raises(SplitError):
+        make_manifest(ingested.use_case, ingested.lake, before)
+
+
+def test_labels_that_nobody_dated_count_beside_others_that_are_not_known_yet(own: Home) -> None:
+    overwrite(own, *days_between(FEATURES_FROM, LAST), **{LABEL_KNOWN_AT: pl.lit(None, dtype=pl.Datetime("us", "UTC"))})
+    overwrite(own, LAST, **{LABEL_KNOWN_AT: pl.lit(NOW)})
+    manifest = make_manifest(own.use_case, own.lake, NOW - HOUR)
+    assert str(manifest.windows.test.end) == days_between(FEATURES_FROM, LAST)[-2]
+    assert LAST not in set(labelled_rows(own.use_case, own.lake, manifest, "test")[PARTITION_KEY])
 
 
 def test_when_it_was_asked_does_not_matter_while_no_label_became_known(ingested: Home) -> None:
