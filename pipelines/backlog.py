@@ -66,13 +66,13 @@ class Backlog:
             return sorted(arrived)
         done = self.lake.partitions(table_name(self.use_case, "features"))
         # Those that look back on what was cut short were due as well when it began, and so were cut short too.
-        stale = _looking_back(arrived & self._changed(), self._first_looked_at(done))
+        stale = _looking_back(arrived & self._changed, self._first_looked_at(done))
         return sorted(arrived & (stale | self.changed() | (arrived - done) | self._left_by_hand.keys()))
 
     def changed(self) -> set[str]:
         """Partitions that landed anew, or were not made since a run that was to make them."""
         # A file of another table waits for that of the required ones; else it would be news at every run.
-        return self.arrived() & (self._changed() | self._cut_short())
+        return self.arrived() & (self._changed | self._cut_short())
 
     def runs(self, keys: Sequence[str]) -> list[tuple[str, str]]:
         """Ranges of consecutive partitions, first and last of each, none with more landed bytes than fit in memory."""
@@ -124,6 +124,7 @@ class Backlog:
         sets = [{str(p) for p in self._landed[t.name]} for t in tables]
         return {key for key in set.intersection(*sets) if self.use_case.partitions.holds(key)}
 
+    @cached_property
     def _changed(self) -> set[str]:
         """Partitions with a file that is not the one that was taken in, by the time it landed."""
         return {str(p) for table in self.use_case.tables if table.is_partitioned for p in self._news(table)}

@@ -6,7 +6,6 @@ Does not belong here: making or changing anything; that is the line's.
     from pipelines.notebook import assets_of, load, model, training_data, try_family
 """
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
@@ -118,8 +117,9 @@ def training_data(use_case: str) -> Prepared:
     from assets.stages import training_set
 
     declared = catalogue.use_case(use_case)
-    lake: Lake = resources_here()["lake"]
-    manifest = frozen_manifest(use_case) or training_set.make_manifest(declared, lake, datetime.now(UTC))
+    here = resources_here()
+    lake: Lake = here["lake"]
+    manifest = frozen_manifest(use_case) or training_set.make_manifest(declared, lake, here["clock"].now())
     if manifest.features != tuple(declared.feature_names):
         raise NotebookError(
             f"the last training set of {use_case} has other features than are declared now; run "

@@ -173,7 +173,8 @@ def _upkeep(use_case: UseCase, instance: dg.DagsterInstance, landing: LandingZon
 def _told(outlook: Outlook) -> str:
     """Why nothing runs, and what was given up."""
     given_up = [
-        f"gave up to {purpose} {_some(keys)}: it failed each time" for purpose, keys in outlook.given_up.items()
+        f"gave up to {purpose} {_some(keys)}: tried in vain, and tried once more each day"
+        for purpose, keys in outlook.given_up.items()
     ]
     return "; ".join([outlook.why_not or "everything that has landed is taken in, scored and watched", *given_up])
 

@@ -147,10 +147,7 @@ def _group(
         distances = np.stack(apart, axis=1)
         limit = limit_of(distances, weight, first, days=days, windows=windows, chance=chance)
         if not any(_can_alarm(own, typical, limit) for own, typical in zip(weight, limit.typical, strict=True)):
-            limit, note = (
-                None,
-                _too_few(windows, days, "not even a column that has nothing in common with it would alarm"),
-            )
+            limit, note = None, _too_few(windows, days, "not even a column with nothing in common would alarm")
     columns = [_column(b, name, i, counted, used, weight, limit, windows) for i, b in enumerate(bins)]
     return ReferenceGroup(name=name, windows=windows, limit=limit.limit if limit else None, note=note), columns
 

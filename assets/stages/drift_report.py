@@ -66,8 +66,8 @@ def build_drift_report(use_case: UseCase) -> dg.AssetsDefinition:
         ],
         **asset_facts(use_case, "drift_report", "evidently", "deltalake"),
         description=f"The last {policy.window.days} days beside the reference of the model that predicted them, group "
-        "by group of columns, with the labels that had come at the end of the partition. A quiet window raises an "
-        f"alarm once in {1 / policy.false_alarms:.0f}.",
+        "by group of columns; labels and residuals up to the last day that usually has them all by then. A quiet "
+        f"window raises an alarm once in {1 / policy.false_alarms:.0f}.",
         partitions_def=partitions_definition(use_case.partitions),
         backfill_policy=dg.BackfillPolicy.single_run(),
         freshness_policy=freshness(use_case, "drift_report"),

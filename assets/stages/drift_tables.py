@@ -100,8 +100,9 @@ def column_table_of(use_case: UseCase, judged: Sequence[JudgedPartition]) -> pl.
 
 def newest_window(use_case: UseCase, lake: Lake) -> JudgedPartition:
     """The newest window on record, with its groups and without its columns; there must be one."""
-    rows = lake.scan(table_name(use_case, WINDOWS)).filter(pl.col(PARTITION_KEY) == pl.col(PARTITION_KEY).max())
-    found = rows.collect().to_dicts()
+    table = table_name(use_case, WINDOWS)
+    key = max(lake.partitions(table))
+    found = lake.scan(table, partitions=[key]).collect().to_dicts()
     groups = tuple(
         JudgedGroup(
             name=row["group"],
@@ -114,7 +115,7 @@ def newest_window(use_case: UseCase, lake: Lake) -> JudgedPartition:
     )
     is_judged = found[0]["group"] != ALL
     return JudgedPartition(
-        key=found[0][PARTITION_KEY],
+        key=key,
         start=max(row[DAYS[0]] for row in found),
         end=max(row[DAYS[1]] for row in found),
         version=found[0]["model_version"],

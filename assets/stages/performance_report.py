@@ -90,10 +90,9 @@ def build_performance_report(use_case: UseCase) -> dg.AssetsDefinition:
             context.add_asset_metadata(numbers, partition_key=row[PARTITION_KEY])
         page = newest_page(use_case, found, now)
         newest = on_record(use_case, page, lake)
-        drawn = reports.has_monitor_pages
-        shown = (
-            publish(use_case, page, reports, registry, context.run.run_id, is_latest=newest is page) if drawn else {}
-        )
+        shown = {}
+        if reports.has_monitor_pages:
+            shown = publish(use_case, page, reports, registry, context.run.run_id, is_latest=newest is page)
         context.log.info(f"{keys[-1]}: {headline(page)}")
         yield table_result(
             key,
