@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -83,9 +83,9 @@ class UseCaseScorer:
         built = self._use_case.build_features(spine, self._history)
         return built.select(*self._use_case.feature_names, PREDICTION_TIME)
 
-    def predict(self, features: pl.DataFrame) -> npt.NDArray[np.float64]:
+    def predict(self, features: Sequence[tuple[Any, ...]]) -> npt.NDArray[np.float64]:
         """Scores, shape (n,) for one output, else (n, outputs)."""
-        return self._model.predict(features)
+        return self._model.predict_rows(features)
 
     def warm_up(self) -> None:
         """Ask about the last known entities: every index of the history is then built, every library loaded.
@@ -102,7 +102,7 @@ class UseCaseScorer:
         rows = entities.sort(self._use_case.event_time).select(self._use_case.inputs).tail(WARM_ROWS)
         sparse = rows.with_columns(pl.lit(None, rows.schema[n]).alias(n) for n in self._use_case.optional_inputs)
         for probe in (rows, rows.tail(1), sparse.tail(1)):  # one row and many rows take different ways
-            scores = self.predict(self.features(probe).select(self._use_case.feature_names))
+            scores = self.predict(self.features(probe).select(self._use_case.feature_names).rows())
             if (why := problem(self._use_case.task, self.outputs, scores, len(probe))) is not None:
                 raise EndpointError(f"asked about {len(probe)} known rows, the model gives no usable answer: {why}")
 

@@ -85,6 +85,14 @@ class Model(Protocol):
         """
         ...
 
+    def predict_rows(self, rows: Sequence[Sequence[float | str | None]]) -> npt.NDArray[np.float64]:
+        """As `predict`, for a few rows without a data frame: quick for one.
+
+        Args:
+            rows: One sequence per row with the features in the declared order: numbers, texts, None where missing.
+        """
+        ...
+
     def explain(self, features: pl.DataFrame) -> npt.NDArray[np.float64]:
         """Contribution of each feature to each prediction before calibration, shape (n, n_features).
 

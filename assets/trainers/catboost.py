@@ -18,7 +18,7 @@ from assets.trainers.base import Fit, Parameters, Progress, Rows, TrainingData
 from assets.trainers.calibration import Floats
 from assets.trainers.catboost_objectives import OBJECTIVES
 from assets.trainers.description import Description, describe, library_versions
-from assets.trainers.encoding import category_texts, names_of, numeric_matrix
+from assets.trainers.encoding import Table, category_texts, names_of, numeric_matrix
 from assets.trainers.fitted import FittedModel, complete, finish, lesson_of
 from assets.trainers.scaling import LARGE
 from assets.trainers.tasks import Lesson
@@ -62,7 +62,7 @@ class CatBoostModel(FittedModel):
         """Expected scores over the training rows, as the trees' leaf weights have it."""
         return np.atleast_1d(np.asarray(self.description.fitted["reference"], dtype=np.float64))
 
-    def _scores(self, features: pl.DataFrame) -> Floats:
+    def _scores(self, features: Table) -> Floats:
         threads = _threads(features.height)
         scores = self._trees.predict(
             _features(features, self.features), prediction_type="RawFormulaVal", thread_count=threads
@@ -185,7 +185,7 @@ def _shap_values(trees: "catboost.CatBoost", frame: pl.DataFrame, features: tupl
     return np.asarray(values, dtype=np.float64).reshape(frame.height, -1, len(features) + 1)
 
 
-def _features(frame: pl.DataFrame, features: tuple[Feature, ...]) -> "catboost.FeaturesData":
+def _features(frame: Table, features: tuple[Feature, ...]) -> "catboost.FeaturesData":
     """CatBoost's own block form: its fastest input, also for one row (it takes text as UTF-8 bytes)."""
     import catboost
 

@@ -7,7 +7,7 @@ Does not belong here: what a family fits on those arrays (scaling, imputation); 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +34,49 @@ def names_of(features: Sequence[Feature], kind: str) -> list[str]:
     return [f.name for f in features if f.kind == kind]
 
 
+@dataclass(frozen=True, kw_only=True)
+class FeatureRows:
+    """A few rows as an endpoint holds them, encoded without a data frame, which costs more than the model for one row.
+
+    Attributes:
+        numbers: The numeric features in the declared order, shape (n, n_numeric), NaN where missing.
+        texts: The categorical features by name, each of length n, `MISSING` where null.
+    """
+
+    numbers: npt.NDArray[np.float64]
+    texts: Mapping[str, list[str]]
+
+    @property
+    def height(self) -> int:
+        """Number of rows."""
+        return len(self.numbers)
+
+
+Table: TypeAlias = "pl.DataFrame | FeatureRows"
+"""What a family encodes."""
+
+
+class RowReader:
+    """Makes `FeatureRows` of rows of plain values."""
+
+    def __init__(self, features: Sequence[Feature]) -> None:
+        """Take the features, in the order in which the values of a row come."""
+        self._numeric = [i for i, f in enumerate(features) if f.kind == "numeric"]
+        self._categorical = [(i, f.name) for i, f in enumerate(features) if f.kind == "categorical"]
+
+    def read(self, rows: Sequence[Sequence[float | str | None]]) -> FeatureRows:
+        """The same rows: numbers (or None) for numeric features, texts (or None) for categories.
+
+        Raises:
+            FeatureError: If a number is infinite.
+        """
+        numbers = np.array([[row[i] for i in self._numeric] for row in rows], dtype=np.float64)  # None becomes NaN
+        if np.isinf(numbers).any():
+            raise FeatureError("infinite values in feature rows")
+        texts = {n: [str(MISSING if row[i] is None else row[i]) for row in rows] for i, n in self._categorical}
+        return FeatureRows(numbers=numbers.reshape(len(rows), len(self._numeric)), texts=texts)
+
+
 def check_features(frame: pl.DataFrame, features: Sequence[Feature]) -> None:
     """Refuse a frame that cannot be encoded. Other columns and any order are fine.
 
@@ -58,12 +101,14 @@ def _fits(dtype: pl.DataType, feature: Feature) -> bool:
     return dtype in (pl.String, pl.Categorical, pl.Enum)
 
 
-def numeric_matrix(frame: pl.DataFrame, features: Sequence[Feature]) -> npt.NDArray[np.float64]:
+def numeric_matrix(frame: Table, features: Sequence[Feature]) -> npt.NDArray[np.float64]:
     """The numeric features in the declared order, shape (n, n_numeric), NaN where missing.
 
     Raises:
         FeatureError: If a value is infinite: it comes from a division by zero upstream and no family can use it.
     """
+    if isinstance(frame, FeatureRows):
+        return frame.numbers
     names = names_of(features, "numeric")
     matrix = np.empty((frame.height, len(names)), dtype=np.float64)
     for j, name in enumerate(names):
@@ -73,8 +118,10 @@ def numeric_matrix(frame: pl.DataFrame, features: Sequence[Feature]) -> npt.NDAr
     return matrix
 
 
-def category_texts(frame: pl.DataFrame, features: Sequence[Feature]) -> dict[str, list[str]]:
+def category_texts(frame: Table, features: Sequence[Feature]) -> Mapping[str, list[str]]:
     """The categorical features as text by name, each of length n, `MISSING` where null."""
+    if isinstance(frame, FeatureRows):
+        return frame.texts
     names = names_of(features, "categorical")
     return {n: frame.get_column(n).cast(pl.String).fill_null(MISSING).to_list() for n in names}
 

@@ -23,6 +23,7 @@ from assets.policies import DeclarationError, Task
 from assets.trainers.base import Fit, Parameters, Progress, TrainingData
 from assets.trainers.calibration import Floats
 from assets.trainers.description import Description, describe, library_versions
+from assets.trainers.encoding import Table
 from assets.trainers.estimator_encoding import Encoding
 from assets.trainers.estimator_scores import LEAST, NEEDED, SCORES
 from assets.trainers.fitted import FittedModel, finish, lesson_of
@@ -58,7 +59,7 @@ class EstimatorModel(FittedModel):
         self._estimator = estimator
         self._encoding = Encoding(**description.fitted["encoding"])
 
-    def _scores(self, features: pl.DataFrame) -> Floats:
+    def _scores(self, features: Table) -> Floats:
         return self._of(self._encoding.matrix(features, self.features))
 
     def _of(self, matrix: Floats) -> Floats:

@@ -12,7 +12,7 @@ import polars as pl
 
 from assets.contracts import Feature
 from assets.trainers.calibration import Floats
-from assets.trainers.encoding import CategoryTable, category_texts, names_of, numeric_matrix
+from assets.trainers.encoding import CategoryTable, Table, category_texts, names_of, numeric_matrix
 
 MOST_COLUMNS: Final = 32
 """Of a category only so many values, the commonest, get a column of their own: the matrix is dense."""
@@ -55,7 +55,7 @@ class Encoding:
         gaps = [j for j in range(values.shape[1]) if j not in never] if allow_gaps else []
         return cls(fill=fill, gaps=gaps, never=never, tables=tables, owners=owners)
 
-    def matrix(self, frame: pl.DataFrame, features: tuple[Feature, ...]) -> Floats:
+    def matrix(self, frame: Table, features: tuple[Feature, ...]) -> Floats:
         """Shape (n, columns)."""
         values = numeric_matrix(frame, features)
         values[:, self.never] = 0.0

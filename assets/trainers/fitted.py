@@ -17,7 +17,7 @@ import polars as pl
 from assets.trainers.base import Fit, Parameters, TrainingData
 from assets.trainers.calibration import Calibrator, Floats
 from assets.trainers.description import Description
-from assets.trainers.encoding import check_features
+from assets.trainers.encoding import RowReader, Table, check_features
 from assets.trainers.tasks import HEADS, Lesson
 
 
@@ -33,6 +33,7 @@ class FittedModel(ABC):
         self.family = description.family
         self.features = description.features
         self.outputs = HEADS[description.task].outputs(description.classes)
+        self._reader = RowReader(description.features)
 
     def calibrated(self, calibrator: Calibrator) -> Self:
         """The same model with another calibrator."""
@@ -43,6 +44,11 @@ class FittedModel(ABC):
     def predict(self, features: pl.DataFrame) -> Floats:
         """Calibrated answers, shape (n,) or (n, outputs). See `base.Model.predict`."""
         return self.description.calibrator.answer(self.raw(features))
+
+    def predict_rows(self, rows: Sequence[Sequence[float | str | None]]) -> Floats:
+        """The same for a few rows of plain values. See `base.Model.predict_rows`."""
+        scores = self._scores(self._reader.read(rows)) if rows else np.empty((0, self._width))
+        return self.description.calibrator.answer(self._of_target(scores))
 
     def raw(self, features: pl.DataFrame) -> Floats:
         """Uncalibrated scores, shape (n, width).
@@ -85,7 +91,7 @@ class FittedModel(ABC):
         return target.scale * centred + target.offset
 
     @abstractmethod
-    def _scores(self, features: pl.DataFrame) -> Floats:
+    def _scores(self, features: Table) -> Floats:
         """Shape (n, width), n > 0."""
 
     @abstractmethod

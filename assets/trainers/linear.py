@@ -22,8 +22,9 @@ from assets.contracts import Feature
 from assets.trainers.base import Fit, Parameters, Progress
 from assets.trainers.calibration import Floats, Labels
 from assets.trainers.description import Description, describe, library_versions
-from assets.trainers.encoding import names_of, to_pandas
+from assets.trainers.encoding import FeatureRows, Table, names_of, to_pandas
 from assets.trainers.fitted import FittedModel, finish
+from assets.trainers.linear_rows import LinearRows
 from assets.trainers.tasks import Lesson
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ class LinearModel(FittedModel):
     def __init__(self, description: Description, pipeline: "Pipeline") -> None:
         super().__init__(description)
         self._pipeline = pipeline
+        self._rows = LinearRows.of(pipeline, description.fitted.get("common", {}), RARE)
 
     def _weights(self) -> tuple[Floats, Floats]:
         """Coefficients, shape (width, columns), and intercepts, shape (width,)."""
@@ -69,8 +71,10 @@ class LinearModel(FittedModel):
         coefficients, intercept = self._weights()
         return np.asarray(intercept + coefficients @ np.array(self.description.fitted["means"]), dtype=np.float64)
 
-    def _scores(self, features: pl.DataFrame) -> Floats:
+    def _scores(self, features: Table) -> Floats:
         coefficients, intercept = self._weights()
+        if isinstance(features, FeatureRows):
+            return self._rows.scores(features, coefficients, intercept)
         return np.asarray(self._encoded(features) @ coefficients.T + intercept, dtype=np.float64)
 
     def _explain(self, features: pl.DataFrame, weights: Floats) -> Floats:

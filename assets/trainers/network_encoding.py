@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from assets.contracts import Feature
-from assets.trainers.encoding import CategoryTable, category_texts, numeric_matrix
+from assets.trainers.encoding import CategoryTable, Table, category_texts, numeric_matrix
 from assets.trainers.network import Codes, Floats
 
 _LARGEST_DEVIATION: Final = 5.0
@@ -64,7 +64,7 @@ class Encoder:
         """Number of codes per categorical feature."""
         return [CategoryTable(tuple(known)).size for known in self.tables]
 
-    def encode(self, frame: pl.DataFrame, features: tuple[Feature, ...]) -> tuple[Codes, Floats]:
+    def encode(self, frame: Table, features: tuple[Feature, ...]) -> tuple[Codes, Floats]:
         """Category codes, shape (n, n_categorical), and numbers, shape (n, n_numeric + number of gaps)."""
         codes = np.zeros((frame.height, len(self.tables)), dtype=np.int64)
         for j, texts in enumerate(category_texts(frame, features).values()):

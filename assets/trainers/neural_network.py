@@ -19,7 +19,7 @@ from assets.trainers import network, network_training
 from assets.trainers.base import Fit, Parameters, Progress, Rows, TrainingData
 from assets.trainers.calibration import Floats
 from assets.trainers.description import Description, describe, library_versions
-from assets.trainers.encoding import names_of
+from assets.trainers.encoding import Table, names_of
 from assets.trainers.fitted import FittedModel, complete, finish, lesson_of
 from assets.trainers.network_encoding import Encoder
 from assets.trainers.scaling import common_enough
@@ -74,7 +74,7 @@ class NeuralNetworkModel(FittedModel):
     def _reference_input(self) -> "torch.Tensor":
         return network.reference_input(self._net, self._encoder.shares, np.array(self._encoder.number_means))
 
-    def _scores(self, features: pl.DataFrame) -> Floats:
+    def _scores(self, features: Table) -> Floats:
         return network.scores(self._net, *self._encoder.encode(features, self.features))
 
     def _explain(self, features: pl.DataFrame, weights: Floats) -> Floats:

@@ -6,28 +6,23 @@ Does not belong here: HTTP (`server.py`), and which version is live (`deployment
 
 import os
 import time
-import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from typing import Any
 
-import numpy as np
 from fastapi import FastAPI
 from fastapi.concurrency import run_in_threadpool
 
 from resources.serving.answers import Answer, outputs_metadata
+from resources.serving.batching import Batcher
 from resources.serving.deployments import Deployments, Failure, Live, Status
-from resources.serving.log import Entry, PredictionLog
+from resources.serving.entries import Columns, Entry
+from resources.serving.log import PredictionLog
 from resources.serving.metrics import Metrics
 from resources.serving.protocol import iso, tensors_metadata
-from resources.serving.rows import Question
-from resources.serving.service import PREDICTION_TIME, ScoringService, names
+from resources.serving.scoring import Asked, Scoring, not_ready
+from resources.serving.service import ScoringService
 from resources.serving.target import StateFolder
-
-
-class NotReadyError(Exception):
-    """No version is live; the message says why."""
 
 
 class Answering:
@@ -37,9 +32,14 @@ class Answering:
         """Take what is served and where its state is; nothing starts before the app does."""
         self.service, self.folder = service, folder
         self.metrics = Metrics(service.use_case)
+        self.traffic = self.metrics.traffic
         self.deployments = Deployments(service, folder, self.metrics.show)
         self.log = PredictionLog(folder.log, on_drop=self.metrics.log_dropped.inc, on_error=self.metrics.log_errors.inc)
         self.started_at = time.monotonic()
+        self._columns, self._worker = Columns(service.signature), f"{os.getpid()}"
+        scoring = Scoring(service, lambda: self.deployments.status)
+        # Rows of features are a matter of microseconds and must not wait for those whose features are still to be made.
+        self._batchers = {kind: Batcher(scoring.score, self._answered) for kind in ("inputs", "features")}
 
     @asynccontextmanager
     async def lifespan(self, _: FastAPI) -> AsyncIterator[None]:
@@ -48,6 +48,8 @@ class Answering:
         self.deployments.start()
         yield
         self.deployments.stop()
+        for batcher in self._batchers.values():
+            await run_in_threadpool(batcher.close)
         await run_in_threadpool(self.log.stop)
 
     def live(self) -> Live:
@@ -58,44 +60,33 @@ class Answering:
         """
         status = self.deployments.status
         if status.live is None:
-            why = status.failure.reason if status.state == "failed" and status.failure else f"it is {status.state}"
-            raise NotReadyError(f"no version of {self.service.use_case!r} is live: {why}")
+            raise not_ready(self.service.use_case, status)
         return status.live
 
-    def answer(self, question: Question, request_id: str) -> Answer:
-        """Score a question by one and the same version from beginning to end, and log the answer."""
-        began = time.perf_counter()
-        live = self.live()
-        features, times, missing = question.rows, None, []
-        if question.kind == "inputs":
-            built = live.scorer.features(question.rows)
-            features, times = built.select(names(self.service.signature.features)), built[PREDICTION_TIME].to_list()
-            missing = [n for n in self.service.signature.optional_inputs if question.rows[n].has_nulls()]
-        scores = live.scorer.predict(features)
-        if not np.isfinite(scores).all():
-            raise ArithmeticError(f"version {live.target.number} gave a score that is not a number")
-        missing += [n for n in features.columns if n not in missing and features[n].has_nulls()]
-        number = live.target.number
-        answer = Answer(
-            id=uuid.uuid4().hex,
-            version=number,
-            task=self.service.signature.task,
-            outputs=live.scorer.outputs,
-            scores=scores,
-            prediction_times=times,
-            missing_inputs=missing,
-        )
-        self.metrics.rows.labels(str(number)).inc(len(scores))
-        entry = Entry(
-            answered_at=datetime.now(UTC),
-            request_id=request_id,
-            question=question,
-            features=features,
+    def ask(self, asked: Asked) -> None:
+        """Have a question answered; `asked.finish` is called once it is. From the event loop's thread only."""
+        self._batchers[asked.question.kind].add(asked)
+
+    def _answered(self, batch: Sequence[Asked]) -> None:
+        self.traffic.batches.add(len(batch))
+        for asked in batch:
+            if (answer := asked.answer) is not None:
+                self.traffic.scored(answer.versions, asked.modes, answer.scores)
+                self.log.add(self._entry(asked, answer))
+            asked.finish(asked)
+
+    def _entry(self, asked: Asked, answer: Answer) -> Entry:
+        return Entry(
+            columns=self._columns,
+            answered_at=time.time(),
+            request_id=asked.request_id,
+            question=asked.question,
+            features=asked.features,
             answer=answer,
-            latency_s=time.perf_counter() - began,
+            modes=asked.modes,
+            latency_s=time.perf_counter() - asked.began,
+            worker=self._worker,
         )
-        self.log.add(entry)
-        return answer
 
     def metadata(self) -> dict[str, Any]:
         """The protocol's model metadata, and what else is worth knowing of this process."""

@@ -27,13 +27,13 @@ SUM_TOLERANCE: Final = 1e-6
 Scores = npt.NDArray[np.float64]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Answer:
     """Scores with everything a caller is told about them.
 
     Attributes:
         id: Of this prediction, new for every answer.
-        version: Number of the model version that gave the scores.
+        versions: Number of the model version that gave the scores of each row.
         outputs: What the columns of the scores are; see `service.Scorer`.
         scores: Shape (n,) for one output, else (n, outputs).
         prediction_times: The instants as of which history was looked at, one per row (UTC); None for feature rows.
@@ -41,7 +41,7 @@ class Answer:
     """
 
     id: str
-    version: int
+    versions: Sequence[int]
     task: Task
     outputs: tuple[str, ...]
     scores: Scores
@@ -62,6 +62,8 @@ def tensors(answer: Answer, wanted: Sequence[str] = ()) -> list[dict[str, Any]]:
         wanted: Names of the tensors that were asked for; none means all.
     """
     rows = len(answer.scores)
+    if answer.task == "binary":
+        return [_tensor(PROBABILITY, [rows], answer.scores.tolist())]  # whatever was asked for: there is no other
     if answer.task == "multiclass":
         made = [
             _tensor(PROBABILITY, [rows, len(answer.outputs)], answer.scores.ravel().tolist())

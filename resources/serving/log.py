@@ -10,56 +10,15 @@ import logging
 import queue
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import orjson
-import polars as pl
-
-from resources.serving.answers import Answer, logged
-from resources.serving.rows import Question
+from resources.serving.entries import Entry
 
 LOG: Final = logging.getLogger(__name__)
 MAX_WAITING_ROWS: Final = 20_000
 """About 40 MB at 100 features a row."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Entry:
-    """One answered request: `features` are those the model saw, shape (n, n_features)."""
-
-    answered_at: datetime
-    request_id: str
-    question: Question
-    features: pl.DataFrame
-    answer: Answer
-    latency_s: float
-
-    def lines(self) -> bytes:
-        """One JSON object per row, each with a line end; `score` holds all outputs of the model."""
-        question, answer = self.question, self.answer
-        inputs = question.rows.to_dicts() if question.kind == "inputs" else None
-        rows = self.features.to_dicts()
-        return b"".join(
-            orjson.dumps(self._shared(row) | {"inputs": inputs and inputs[row], "features": features, "score": score})
-            + b"\n"
-            for row, (features, score) in enumerate(zip(rows, logged(answer), strict=True))
-        )
-
-    def _shared(self, row: int) -> dict[str, Any]:
-        times = self.answer.prediction_times
-        return {
-            "answered_at": self.answered_at,
-            "prediction_id": self.answer.id,
-            "row": row,
-            "request_id": self.request_id,
-            "purpose": self.question.purpose,
-            "version": self.answer.version,
-            "latency_ms": round(self.latency_s * 1e3, 3),
-            "prediction_time": None if times is None else times[row],
-        }
 
 
 class PredictionLog:
@@ -84,7 +43,7 @@ class PredictionLog:
 
     def add(self, entry: Entry) -> None:
         """Hand an entry over; returns at once, whether or not there is room for it."""
-        rows = len(entry.features)
+        rows = entry.rows
         with self._lock:
             has_room = self._waiting_rows + rows <= MAX_WAITING_ROWS
             self._waiting_rows += rows if has_room else 0
@@ -103,10 +62,12 @@ class PredictionLog:
                 self._on_error()
                 LOG.exception("prediction %s was not written to the log", entry.answer.id)
             with self._lock:
-                self._waiting_rows -= len(entry.features)
+                self._waiting_rows -= entry.rows
 
     def _write(self, entry: Entry) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
         # One write call per entry on a file opened for appending: lines of two processes do not mix.
-        with (self._folder / f"{entry.answered_at:%Y-%m-%d}.jsonl").open("ab", buffering=0) as file:
-            file.write(entry.lines())
+        with (self._folder / f"{datetime.fromtimestamp(entry.answered_at, UTC):%Y-%m-%d}.jsonl").open(
+            "ab", buffering=0
+        ) as file:
+            file.write(b"".join(line + b"\n" for line in entry.encode()))

@@ -14,7 +14,23 @@ from resources.serving.rows import MAX_ROWS
 from resources.serving.service import Field, Signature
 
 
-def infer_body(signature: Signature) -> dict[str, Any]:
+def scoring_paths(use_case: str, signature: Signature) -> dict[str, Any]:
+    """OpenAPI of the routes that score rows, by path."""
+    infer = (
+        "Score rows in the Open Inference Protocol: what a caller knows, or full feature rows; never a mixture.",
+        _infer_body(signature),
+    )
+    invocations = (
+        "Score rows in one of MLflow's formats: `dataframe_split`, `dataframe_records` or `inputs`.",
+        _invocations_body(signature),
+    )
+    return {
+        path: {"post": {"tags": ["scoring"], "summary": path.rpartition("/")[2], "description": said, **body}}
+        for path, (said, body) in ((f"/v2/models/{use_case}/infer", infer), ("/invocations", invocations))
+    }
+
+
+def _infer_body(signature: Signature) -> dict[str, Any]:
     """OpenAPI of the body of an inference request, with an example that can be tried out."""
     tensor = {
         "type": "object",
@@ -41,7 +57,7 @@ def infer_body(signature: Signature) -> dict[str, Any]:
     return _body(schema, example, _answers(signature))
 
 
-def invocations_body(signature: Signature) -> dict[str, Any]:
+def _invocations_body(signature: Signature) -> dict[str, Any]:
     """OpenAPI of the body of a request in MLflow's formats, with an example that can be tried out."""
     record = {"type": "object", "properties": {f.name: {"description": _said(f)} for f in signature.inputs}}
     records = {"type": "array", "items": record, "minItems": 1, "maxItems": MAX_ROWS}

@@ -62,8 +62,7 @@ def parse_infer(body: bytes, signature: Signature) -> Question:
         raise RequestError(
             "'inputs' must be a list of tensors, each with name, shape, datatype and data", field="inputs"
         )
-    fields = (*signature.inputs, *signature.features)
-    allowed = {f.name: [t for g in fields if g.name == f.name for t in _allowed(g.dtype)] for f in fields}
+    allowed = allowed_datatypes(signature)
     columns: dict[str, list[Any]] = {}
     for tensor in sent:
         name, data = _tensor(tensor, allowed)
@@ -89,14 +88,19 @@ def parse_invocations(body: bytes, signature: Signature) -> Question:
 
 
 def infer_answer(answer: Answer, model: str, asked: Question) -> dict[str, Any]:
-    """An inference response. Its `id` is the caller's if there is one; `prediction_id` is always ours."""
+    """An inference response. Its `id` is the caller's if there is one; `prediction_id` is always ours.
+
+    Where the rows of a request were answered by different versions, `model_versions` has that of each row.
+    """
     parameters: dict[str, Any] = {"prediction_id": answer.id, "missing_inputs": list(answer.missing_inputs)}
     if answer.prediction_times is not None:
         times = [iso(instant) for instant in answer.prediction_times]
         parameters["prediction_time"] = times[0] if len(times) == 1 else times
+    if len(versions := dict.fromkeys(answer.versions)) > 1:
+        parameters["model_versions"] = [str(version) for version in answer.versions]
     return {
         "model_name": model,
-        "model_version": str(answer.version),
+        "model_version": "+".join(map(str, versions)),
         "id": asked.id or answer.id,
         "parameters": parameters,
         "outputs": tensors(answer, asked.outputs),
@@ -168,6 +172,12 @@ def _tensor(tensor: object, allowed: Mapping[str, Sequence[str]]) -> tuple[str, 
     if is_typed and name in allowed and tensor.get("datatype") not in allowed[name]:
         raise RequestError(f"{name!r} needs a 'datatype' of {list(dict.fromkeys(allowed[name]))}", field=name)
     return name, data
+
+
+def allowed_datatypes(signature: Signature) -> dict[str, list[str]]:
+    """The protocol's names of the types that each field may be sent as."""
+    fields = (*signature.inputs, *signature.features)
+    return {f.name: [t for g in fields if g.name == f.name for t in _allowed(g.dtype)] for f in fields}
 
 
 def _allowed(dtype: pl.DataType) -> tuple[str, ...]:

@@ -5,11 +5,11 @@ Belongs here: what is allowed in a field, said in the caller's words. Does not b
 """
 
 import math
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import lru_cache
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeAlias
 
 import polars as pl
 
@@ -42,20 +42,25 @@ class RequestError(InputError):
         self.field, self.status = field, status
 
 
-@dataclass(frozen=True, kw_only=True)
+Row: TypeAlias = tuple[Any, ...]
+"""The values of one row in the declared order of its fields; None where null."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Question:
     """Rows to be scored.
 
     Attributes:
         kind: What the rows hold: what a caller knows, or every feature.
-        rows: Exactly the input fields or the feature fields, in declared order and type, shape (n >= 1, fields).
+        rows: At least one, each with exactly the input fields or the feature fields, in declared order, every value of
+            its field's type.
         id: What the caller calls this request.
         purpose: Why it is asked, if not for its own sake: the log then tells a smoke test from the real thing.
         outputs: Names of the tensors to be answered; none means all.
     """
 
     kind: RowKind
-    rows: pl.DataFrame
+    rows: Sequence[Row]
     id: str | None = None
     purpose: str | None = None
     outputs: tuple[str, ...] = ()
@@ -83,9 +88,15 @@ def question(
     if length == 0:
         raise RequestError("the request holds no rows; send at least one")
     refuse_too_many(length)
-    kind, fields = _kind(columns, signature)
-    series = [_series(f, columns[f.name] if f.name in columns else [None] * length) for f in fields]
-    return Question(kind=kind, rows=pl.DataFrame(series), id=request_id, purpose=purpose)
+    kind, fields = kind_of(columns, signature)
+    values = [_values(f, columns[f.name] if f.name in columns else [None] * length) for f in fields]
+    return Question(kind=kind, rows=[*zip(*values, strict=True)], id=request_id, purpose=purpose)
+
+
+def frame_of(rows: Sequence[Row], fields: Sequence[Field]) -> pl.DataFrame:
+    """Rows as a data frame with one column per field, of its type."""
+    columns = zip(fields, zip(*rows, strict=True), strict=True)
+    return pl.DataFrame([pl.Series(f.name, values, dtype=f.dtype, strict=True) for f, values in columns])
 
 
 def refuse_too_many(rows: int) -> None:
@@ -101,7 +112,12 @@ def refuse_unknown(columns: Iterable[str], known: Container[str], hint: str = ""
         raise RequestError(f"{shown} is not a field of this model. {hint}".rstrip(), field=unknown[:MAX_TEXT])
 
 
-def _kind(columns: Mapping[str, Sequence[Any]], signature: Signature) -> tuple[RowKind, tuple[Field, ...]]:
+def kind_of(columns: Collection[str], signature: Signature) -> tuple[RowKind, tuple[Field, ...]]:
+    """Which kind of rows these columns make, and its fields.
+
+    Raises:
+        RequestError: Naming the first column that is unknown, missing or of the other kind.
+    """
     inputs, features = names(signature.inputs), names(signature.features)
     required = [f.name for f in signature.inputs if f.is_required]
     either = f"Send the inputs {inputs} (optional: {signature.optional_inputs}), or all {len(features)} features."
@@ -123,8 +139,8 @@ def _kind(columns: Mapping[str, Sequence[Any]], signature: Signature) -> tuple[R
     return "features", signature.features
 
 
-def _series(field: Field, values: Sequence[Any]) -> pl.Series:
-    parse = _parser(field.dtype)
+def _values(field: Field, values: Sequence[Any]) -> list[Any]:
+    parse = parser(field.dtype)
     parsed: list[Any] = []
     for row, value in enumerate(values):
         if value is None:
@@ -137,11 +153,11 @@ def _series(field: Field, values: Sequence[Any]) -> pl.Series:
         except (ValueError, OverflowError) as error:
             message = f"{field.name!r} is {_quoted(value)} in row {row}: {error}"
             raise RequestError(message, field=field.name) from error
-    return pl.Series(field.name, parsed, dtype=field.dtype, strict=True)
+    return parsed
 
 
 @lru_cache
-def _parser(dtype: pl.DataType) -> Callable[[Any], Any]:
+def parser(dtype: pl.DataType) -> Callable[[Any], Any]:
     """How a JSON value becomes one of `dtype`; raises ValueError with what is allowed instead."""
     if isinstance(dtype, pl.Datetime):
         return _time
@@ -150,7 +166,7 @@ def _parser(dtype: pl.DataType) -> Callable[[Any], Any]:
         highest = int(pl.select(dtype.max()).item())  # type: ignore[attr-defined]  # integer types have bounds
         return lambda value: _integer(value, lowest, highest)
     if dtype.is_float():
-        return _number
+        return number
     return {pl.String(): _text, pl.Boolean(): _boolean, pl.Date(): _date}[dtype]
 
 
@@ -178,18 +194,19 @@ def _date(value: object) -> date:
 
 
 def _integer(value: object, lowest: int, highest: int) -> int:
-    number = _finite(value)
+    given = _finite(value)
     # Data frames with a missing value turn whole numbers into floats, so 12.0 counts as 12.
-    if number is None or number != math.floor(number) or not lowest <= number <= highest:
+    if given is None or given != math.floor(given) or not lowest <= given <= highest:
         raise ValueError(f"send a whole number from {lowest} to {highest}")
-    return int(number)
+    return int(given)
 
 
-def _number(value: object) -> float:
-    number = _finite(value)
-    if number is None or abs(number) > MAX_NUMBER:
+def number(value: object) -> float:
+    """A JSON number as a float; raises ValueError with what is allowed instead."""
+    given = _finite(value)
+    if given is None or abs(given) > MAX_NUMBER:
         raise ValueError(f"send a number from -{MAX_NUMBER:g} to {MAX_NUMBER:g}, or null")
-    return float(number)
+    return float(given)
 
 
 def _finite(value: object) -> int | float | None:

@@ -4,21 +4,20 @@ Belongs here: HTTP. Does not belong here: which version is live (`deployments.py
 (`protocol.py`, `rows.py`), and anything about one use case.
 """
 
-from collections.abc import Callable
 from typing import Any, Final
 
 import orjson
 from fastapi import FastAPI, Request, Response
-from fastapi.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp
 
-from resources.serving.answering import Answering, NotReadyError
-from resources.serving.answers import predictions
+from resources.serving.answering import Answering
+from resources.serving.front import Front
 from resources.serving.metrics import CONTENT_TYPE
-from resources.serving.middleware import Observe, read_json_body
-from resources.serving.openapi import infer_body, invocations_body
-from resources.serving.protocol import infer_answer, parse_infer, parse_invocations
+from resources.serving.middleware import Observe
+from resources.serving.openapi import scoring_paths
 from resources.serving.rows import RequestError
+from resources.serving.scoring import NotReadyError
 from resources.serving.service import ScoringService
 from resources.serving.target import StateFolder
 
@@ -26,7 +25,7 @@ VERSION: Final = "2"
 """Of the Open Inference Protocol."""
 
 
-def create_app(service: ScoringService, folder: StateFolder) -> FastAPI:
+def create_app(service: ScoringService, folder: StateFolder) -> ASGIApp:
     """The endpoint of one use case.
 
     Args:
@@ -37,38 +36,23 @@ def create_app(service: ScoringService, folder: StateFolder) -> FastAPI:
     app = FastAPI(
         title=f"Throughline: {name}", description=service.description, version=VERSION, lifespan=endpoint.lifespan
     )
-    app.add_middleware(Observe, metrics=endpoint.metrics)
+    app.add_middleware(Observe, traffic=endpoint.traffic)
     _add_errors(app, name)
-    _add_scoring(app, endpoint)
     _add_state(app, endpoint)
-    return app
+    _describe_scoring(app, service)
+    return Front(app, endpoint)
 
 
-def _add_scoring(app: FastAPI, endpoint: Answering) -> None:
-    signature, name = endpoint.service.signature, endpoint.service.use_case
+def _describe_scoring(app: FastAPI, service: ScoringService) -> None:
+    """Add to the documentation what `front.py` answers before the app sees it."""
+    framework = app.openapi
 
-    def infer(body: bytes, request_id: str) -> dict[str, Any]:
-        question = parse_infer(body, signature)
-        return infer_answer(endpoint.answer(question, request_id), name, question)
+    def described() -> dict[str, Any]:
+        schema = framework()
+        schema["paths"] |= scoring_paths(service.use_case, service.signature)
+        return schema
 
-    def invoke(body: bytes, request_id: str) -> dict[str, Any]:
-        answer = endpoint.answer(parse_invocations(body, signature), request_id)
-        return {"predictions": predictions(answer)}
-
-    async def scored(request: Request, score: Callable[[bytes, str], dict[str, Any]]) -> Response:
-        body = await read_json_body(request)
-        # In a thread: health and metrics answer while rows are scored, and other requests are read.
-        return _json(await run_in_threadpool(score, body, request.state.request_id))
-
-    @app.post(f"/v2/models/{name}/infer", tags=["scoring"], openapi_extra=infer_body(signature))
-    async def infer_route(request: Request) -> Response:
-        """Score rows in the Open Inference Protocol: what a caller knows, or full feature rows; never a mixture."""
-        return await scored(request, infer)
-
-    @app.post("/invocations", tags=["scoring"], openapi_extra=invocations_body(signature))
-    async def invocations_route(request: Request) -> Response:
-        """Score rows in one of MLflow's formats: `dataframe_split`, `dataframe_records` or `inputs`."""
-        return await scored(request, invoke)
+    app.openapi = described  # type: ignore[method-assign]  # FastAPI's documented way to extend it
 
 
 def _add_state(app: FastAPI, endpoint: Answering) -> None:

@@ -7,7 +7,7 @@ process's main assembles that), and how fields travel in a request (`protocol.py
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -71,8 +71,11 @@ class Scorer(Protocol):
         """
         ...
 
-    def predict(self, features: pl.DataFrame) -> npt.NDArray[np.float64]:
-        """Scores of feature rows with exactly the feature fields: shape (n,) for one output, else (n, outputs)."""
+    def predict(self, features: Sequence[tuple[Any, ...]]) -> npt.NDArray[np.float64]:
+        """Scores of feature rows, each with exactly the feature fields: shape (n,) for one output, else (n, outputs).
+
+        Plain values, None where missing: for a few rows a data frame costs more than most models.
+        """
         ...
 
     def warm_up(self) -> None:

@@ -299,7 +299,7 @@ def test_metrics_count_requests_rows_and_errors(live: Endpoint) -> None:
         'throughline_requests_total{route="other",status="404"}': 1,
         'throughline_request_latency_seconds_count{route="/v2/models/parcels/infer"}': 3,
         "throughline_request_errors_total": 1,
-        'throughline_rows_total{version="3"}': 1,
+        'throughline_rows_total{mode="live",version="3"}': 1,
         'throughline_live_version{family="catboost",use_case="parcels",version="3"}': 0,
     }
     before = {name: metric(name) for name in names}

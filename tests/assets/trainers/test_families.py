@@ -76,6 +76,16 @@ def test_a_row_alone_gets_the_score_it_gets_among_others(family: str, fit_of: Fi
     np.testing.assert_allclose(alone, together, rtol=0, atol=1e-12)
 
 
+def test_rows_of_plain_values_score_as_their_data_frame(family: str, fit_of: FitOf, unseen: Rows) -> None:
+    strange = pl.DataFrame(
+        {"load": [None, 1e9], "age": [None, 0.0], "colour": [None, "never seen"], "site": ["n", None]}
+    )
+    model = fitted(fit_of(family))
+    frame = pl.concat([unseen.features.select(strange.columns), strange])
+    rows = frame.select(f.name for f in model.features).rows()
+    np.testing.assert_allclose(model.predict_rows(rows), model.predict(frame), rtol=0, atol=1e-12)
+
+
 def test_column_order_and_further_columns_change_nothing(family: str, fit_of: FitOf, unseen: Rows) -> None:
     model, columns = fit_of(family).model, unseen.features.columns
     turned = unseen.features.select(*reversed(columns), pl.lit(1).alias("more"))

@@ -12,16 +12,24 @@ import pytest
 
 from resources.serving import log
 from resources.serving.answers import Answer
-from resources.serving.log import Entry, PredictionLog
+from resources.serving.entries import Columns, Entry
+from resources.serving.log import PredictionLog
 from resources.serving.rows import Question
+from resources.serving.service import Field, Signature
+
+COLUMNS = Columns(
+    Signature(
+        inputs=(Field(name="shop", dtype=pl.String(), is_required=True, description=""),),
+        features=(Field(name="hour", dtype=pl.Float64(), is_required=False, description=""),),
+    )
+)
 
 
-def entry(rows: int = 1, day: int = 21, *, features: pl.DataFrame | None = None) -> Entry:
-    inputs = pl.DataFrame({"shop": ["north"] * rows})
+def entry(rows: int = 1, day: int = 21, *, hour: object = 12.0) -> Entry:
     times = [datetime(2026, 11, day, 9, tzinfo=UTC)] * rows
     answer = Answer(
         id="a",
-        version=3,
+        versions=[3] * rows,
         task="binary",
         outputs=("probability",),
         scores=np.full(rows, 0.25),
@@ -29,12 +37,15 @@ def entry(rows: int = 1, day: int = 21, *, features: pl.DataFrame | None = None)
         missing_inputs=[],
     )
     return Entry(
-        answered_at=datetime(2026, 11, day, 12, tzinfo=UTC),
+        columns=COLUMNS,
+        answered_at=datetime(2026, 11, day, 12, tzinfo=UTC).timestamp(),
         request_id="r",
-        question=Question(kind="inputs", rows=inputs),
-        features=pl.DataFrame({"hour": [12.0] * rows}) if features is None else features,
+        question=Question(kind="inputs", rows=[("north",)] * rows),
+        features=[(hour,)] * rows,
         answer=answer,
+        modes=["live"] * rows,
         latency_s=0.0015,
+        worker="w",
     )
 
 
@@ -72,6 +83,8 @@ def test_a_row_is_a_line_with_everything_about_it(make: Callable[[], PredictionL
         "row": 0,
         "request_id": "r",
         "purpose": None,
+        "worker": "w",
+        "mode": "live",
         "version": 3,
         "latency_ms": 1.5,
         "prediction_time": "2026-11-21T09:00:00+00:00",
@@ -117,7 +130,7 @@ def test_an_entry_that_cannot_be_written_is_counted_and_the_next_is_kept(
 ) -> None:
     kept = make()
     kept.start()
-    kept.add(entry(features=pl.DataFrame({"hour": [b"bytes are not JSON"]})))
+    kept.add(entry(hour=b"bytes are not JSON"))
     kept.add(entry())
     kept.stop()
     assert losses.errors == 1

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pipelines.serve import signature
 from resources.serving.calls import MAX_BYTES, bodies
 from resources.serving.protocol import parse_infer, parse_invocations
-from resources.serving.rows import Question, RequestError
+from resources.serving.rows import Question, RequestError, frame_of
 from resources.serving.service import Signature
 from tests.support.serving import INPUTS, tensors
 from tests.support.toy_use_case import TOY
@@ -35,9 +35,11 @@ def parsed(parse: Callable[[bytes, Signature], Question], request: object) -> pl
     except TypeError:  # an integer beyond 64 bits, a lone surrogate: not to be written by this library
         return None
     try:
-        return parse(body, SIGNATURE).rows
+        asked = parse(body, SIGNATURE)
     except RequestError as error:
         refused = error
+    else:
+        return frame_of(asked.rows, SIGNATURE.inputs if asked.kind == "inputs" else SIGNATURE.features)
     assert 400 <= refused.status < 500
     assert str(refused)
     return None
@@ -102,7 +104,9 @@ def test_what_the_client_writes_the_server_reads() -> None:
     dtypes = {f.name: f.dtype for f in SIGNATURE.inputs}
     due_at = [datetime(2020, 2, 10, 14, tzinfo=UTC)] * 2
     rows = pl.DataFrame(columns | {"due_at": due_at}, schema=dtypes)
-    assert parse_infer(next(bodies(rows)), SIGNATURE).rows.equals(rows)
+    sent = parsed(parse_infer, orjson.loads(next(bodies(rows))))
+    assert sent is not None
+    assert sent.equals(rows)
 
 
 @pytest.mark.parametrize("rows", [1, 999, 2500])
