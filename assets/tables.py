@@ -15,6 +15,7 @@ from assets.policies import DeclarationError, require_known
 from resources.sources import Source
 
 Severity = Literal["critical", "warning"]
+Personal = Literal["hash", "drop"]
 Clean = Callable[[pl.LazyFrame, Mapping[str, pl.LazyFrame]], pl.LazyFrame]
 
 
@@ -24,6 +25,10 @@ class Column:
 
     `known_at` names the time column (of the same cleaned table) at which this column's value comes into the world,
     when that is later than the row itself: how late an order came is known at its delivery.
+
+    `personal` says what becomes of a caller's value before the endpoint's log keeps it: `hash`, by a key of the state
+    folder, so that equal values can still be joined, or `drop`. A feature of the same name is treated alike. The
+    lake holds what landed.
     """
 
     dtype: pl.DataType
@@ -31,6 +36,7 @@ class Column:
     unit: str | None = None
     nullable: bool = True
     known_at: str | None = None
+    personal: Personal | None = field(default=None, repr=False)  # no part of the code version: no table changes with it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,6 +107,10 @@ class SourceTable:
         names = [r.name for r in self.rules] + [e.check for e in self.expectations]
         if twice := sorted({n for n in names if names.count(n) > 1}):
             raise DeclarationError(f"{where}: rules and expectations need different names, but {twice} stand twice")
+
+    def personal(self, treatment: Personal) -> frozenset[str]:
+        """Cleaned columns whose values the endpoint's log keeps only so, or not at all."""
+        return frozenset(n for n, c in self.cleaned_columns.items() if c.personal == treatment)
 
     @property
     def clock(self) -> Clock:

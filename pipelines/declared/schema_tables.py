@@ -10,6 +10,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from assets.logic.times import Epoch
+from assets.tables import Personal
 from pipelines.declared.words import Declared, Length
 
 ColumnType = Literal["text", "integer", "number", "boolean", "time"]
@@ -162,6 +163,8 @@ class Column(Declared):
     """A value that is not of this type sends its row to quarantine (`reject`), or counts as `missing`."""
     known_at: str | None = None
     """Of what is known later: the time column that says when; without it, when the target is."""
+    personal: Personal | None = None
+    """Personal data: the log of the endpoint keeps only a keyed `hash` of it, or leaves it out (`drop`)."""
     source_name: str | None = Field(default=None, alias="from")
     """What the column is called at its source, if it should be called otherwise here."""
     format: str | None = None

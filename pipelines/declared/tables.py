@@ -219,6 +219,7 @@ def _cleaned(column: DeclaredColumn, known_with_label: str | None) -> Column:
         unit=column.unit or ("UTC" if column.type == "time" else None),
         nullable=column.nullable,
         known_at=known_at,
+        personal=column.personal,
     )
 
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import polars as pl
 import pytest
 
+from assets.stages.cleaned import cleaned_code_version
 from tests.pipelines.declared.conftest import Line
 
 ORDERS = """
@@ -44,6 +45,14 @@ def test_values_come_out_in_their_declared_types(line: Make) -> None:
         "s": "007",
         "y": 1.5,
     }
+
+
+def test_personal_columns_are_declared_and_change_no_table(line: Make) -> None:
+    plain = line(ORDERS, orders="at,late,price\n2024-01-01,yes,1\n").use_case.tables[0]
+    text = ORDERS.replace("type: number", "type: number, personal: hash")
+    table = line(text, orders="at,late,price\n2024-01-01,yes,1\n").use_case.tables[0]
+    assert (table.personal("hash"), table.personal("drop"), plain.personal("hash")) == ({"price"}, set(), set())
+    assert cleaned_code_version(table) == cleaned_code_version(plain)
 
 
 def test_a_value_of_another_type_sends_its_row_to_quarantine_and_not_the_file(line: Make) -> None:
