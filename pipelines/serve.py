@@ -29,6 +29,7 @@ from assets.trainers.families import load_model
 from pipelines import catalogue
 from resources.errors import EndpointError, ThroughlineError
 from resources.serving.answers import problem
+from resources.serving.log_policy import LogPolicy
 from resources.serving.service import Field, Signature
 from resources.serving.target import StateFolder
 
@@ -117,6 +118,7 @@ def signature(use_case: UseCase) -> Signature:
             is_required=name not in use_case.optional_inputs,
             description=columns[name].description,
             unit=columns[name].unit,
+            personal=columns[name].personal,
         )
         for name in use_case.inputs
     )
@@ -173,6 +175,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--state", required=True, type=Path, help="state folder of this use case's endpoint")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8080)
+    parser.add_argument(
+        "--log",
+        choices=("fast", "durable"),
+        default="fast",
+        help="durable: an answer is given once it is on disk; fast: the log never holds an answer up",
+    )
     parser.add_argument("--allow-remote", action="store_true", help="answer other machines too")
     given = parser.parse_args(arguments)
     os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = "false"
@@ -183,17 +191,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ThroughlineError as error:
         sys.stderr.write(f"throughline: {error}\n")
         return 1
-    _serve(service, StateFolder(given.state.resolve()), listening)
+    _serve(service, StateFolder(given.state.resolve()), LogPolicy(durability=given.log), listening)
     return 0
 
 
-def _serve(service: UseCaseService, folder: StateFolder, listening: socket.socket) -> None:
+def _serve(service: UseCaseService, folder: StateFolder, policy: LogPolicy, listening: socket.socket) -> None:
     import uvicorn
 
     from resources.serving.server import create_app
 
     config = uvicorn.Config(
-        create_app(service, folder),
+        create_app(service, folder, policy),
         log_config=None,
         access_log=False,
         server_header=False,

@@ -4,10 +4,12 @@ Belongs here: from a parsed question to a logged and counted answer, and what th
 Does not belong here: HTTP (`server.py`), and which version is live (`deployments.py`).
 """
 
+import asyncio
 import os
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 from fastapi import FastAPI
@@ -17,8 +19,9 @@ from resources.serving.answers import Answer, outputs_metadata
 from resources.serving.batching import Batcher
 from resources.serving.deployments import Deployments, Failure, Live, Status
 from resources.serving.entries import Columns, Entry
-from resources.serving.log import PredictionLog
+from resources.serving.log_policy import LogPolicy
 from resources.serving.metrics import Metrics
+from resources.serving.prediction_log import PredictionLog
 from resources.serving.protocol import iso, tensors_metadata
 from resources.serving.scoring import Asked, Scoring, not_ready
 from resources.serving.service import ScoringService
@@ -28,15 +31,20 @@ from resources.serving.target import StateFolder
 class Answering:
     """What the routes share: the service, the versions, the log, the metrics."""
 
-    def __init__(self, service: ScoringService, folder: StateFolder) -> None:
-        """Take what is served and where its state is; nothing starts before the app does."""
+    def __init__(self, service: ScoringService, folder: StateFolder, policy: LogPolicy) -> None:
+        """Take what is served, where its state is and how safe its log is; nothing starts before the app does."""
         self.service, self.folder = service, folder
         self.metrics = Metrics(service.use_case)
         self.traffic = self.metrics.traffic
         self.deployments = Deployments(service, folder, self.metrics.show)
-        self.log = PredictionLog(folder.log, on_drop=self.metrics.log_dropped.inc, on_error=self.metrics.log_errors.inc)
+        drops, errors = self.metrics.log_dropped.inc, self.metrics.log_errors.inc
+        self.log, self._is_durable = (
+            PredictionLog(folder.log, policy, on_drop=drops, on_error=errors),
+            policy.is_durable,
+        )
+        self.metrics.watch("throughline_log_lag_seconds", "Age of the oldest answer not yet written.", self._lag)
         self.started_at = time.monotonic()
-        self._columns, self._worker = Columns(service.signature), f"{os.getpid()}"
+        self._columns = Columns(service.signature, folder.root)
         scoring = Scoring(service, lambda: self.deployments.status)
         # Rows of features are a matter of microseconds and must not wait for those whose features are still to be made.
         self._batchers = {kind: Batcher(scoring.score, self._answered) for kind in ("inputs", "features")}
@@ -72,8 +80,19 @@ class Answering:
         for asked in batch:
             if (answer := asked.answer) is not None:
                 self.traffic.scored(answer.versions, asked.modes, answer.scores)
-                self.log.add(self._entry(asked, answer))
+                self._keep(asked, self._entry(asked, answer))
+            else:
+                asked.finish(asked)
+
+    def _keep(self, asked: Asked, entry: Entry) -> None:
+        if self._is_durable:
+            self.log.commit(entry, asyncio.get_running_loop()).add_done_callback(partial(_kept, asked))
+        else:
+            self.log.add(entry)
             asked.finish(asked)
+
+    def _lag(self) -> float:
+        return self.log.lag_s
 
     def _entry(self, asked: Asked, answer: Answer) -> Entry:
         return Entry(
@@ -85,7 +104,7 @@ class Answering:
             answer=answer,
             modes=asked.modes,
             latency_s=time.perf_counter() - asked.began,
-            worker=self._worker,
+            worker=self.log.worker,
         )
 
     def metadata(self) -> dict[str, Any]:
@@ -107,6 +126,13 @@ class Answering:
                 "uptime_s": round(time.monotonic() - self.started_at, 1),
             },
         }
+
+
+def _kept(asked: Asked, kept: "asyncio.Future[None]") -> None:
+    """Finish a question whose answer was to be put on record first; one that could not be is not given."""
+    if (error := kept.exception()) is not None:
+        asked.answer, asked.error = None, error  # type: ignore[assignment]  # a NotLoggedError
+    asked.finish(asked)
 
 
 def _described(status: Status) -> dict[str, Any]:

@@ -6,20 +6,37 @@ Belongs here: the record of each answered row. Does not belong here: where and h
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import orjson
 
 from resources.serving.answers import Answer, logged
+from resources.serving.privacy import Redaction, key_of
 from resources.serving.rows import Question, Row
 from resources.serving.service import Signature, names
 
 
 class Columns:
-    """Names of the values of a row, by its kind."""
+    """Names of the values of a row, by its kind, and what of them may be kept."""
 
-    def __init__(self, signature: Signature) -> None:
+    def __init__(self, signature: Signature, folder: Path) -> None:
+        """Take what may be asked with, and the state folder, which has the key that personal values are hashed with.
+
+        Raises:
+            EndpointError: If the key cannot be used.
+        """
         self.inputs, self.features = names(signature.inputs), names(signature.features)
+        treated = {f.name: f.personal for f in signature.inputs if f.personal is not None}
+        hashed = frozenset(name for name, treatment in treated.items() if treatment == "hash")
+        self._redaction = Redaction(
+            hash=hashed, drop=frozenset(treated) - hashed, key=key_of(folder) if hashed else b""
+        )
+
+    def kept(self, columns: Sequence[str], row: Row) -> dict[str, Any]:
+        """The values of a row by name, as they may be kept."""
+        named = dict(zip(columns, row, strict=True))
+        return named if self._redaction.is_empty else self._redaction.apply(named)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,7 +70,7 @@ class Entry:
 
     def encode(self) -> list[bytes]:
         """One JSON object per row; `score` holds all outputs of the model."""
-        answer, times = self.answer, self.answer.prediction_times
+        kept, answer, times = self.columns.kept, self.answer, self.answer.prediction_times
         shared = {
             "answered_at": datetime.fromtimestamp(self.answered_at, UTC),
             "prediction_id": answer.id,
@@ -71,14 +88,10 @@ class Entry:
                     "version": answer.versions[row],
                     "mode": self.modes[row],
                     "prediction_time": None if times is None else times[row],
-                    "inputs": None if inputs is None else self._named(self.columns.inputs, inputs[row]),
-                    "features": self._named(self.columns.features, features),
+                    "inputs": None if inputs is None else kept(self.columns.inputs, inputs[row]),
+                    "features": kept(self.columns.features, features),
                     "score": score,
                 }
             )
             for row, (features, score) in enumerate(zip(self.features, logged(answer), strict=True))
         ]
-
-    @staticmethod
-    def _named(columns: Sequence[str], row: Row) -> dict[str, Any]:
-        return dict(zip(columns, row, strict=True))

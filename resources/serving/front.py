@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from resources.serving.answering import Answering
 from resources.serving.answers import predictions
+from resources.serving.log_policy import NotLoggedError
 from resources.serving.middleware import JSON, LEFT, failure, read_json_body, request_id_of
 from resources.serving.protocol import infer_answer, parse_invocations
 from resources.serving.reader import InferReader
@@ -92,7 +93,7 @@ class Front:
         except RequestError as error:
             said = {"error": str(error)} | ({"field": error.field} if error.field else {})
             return error.status, orjson.dumps(said)
-        except NotReadyError as error:
+        except (NotReadyError, NotLoggedError) as error:
             return 503, orjson.dumps({"error": str(error)})
         except ClientDisconnect:
             return LEFT, b""

@@ -13,6 +13,7 @@ from starlette.types import ASGIApp
 
 from resources.serving.answering import Answering
 from resources.serving.front import Front
+from resources.serving.log_policy import LogPolicy
 from resources.serving.metrics import CONTENT_TYPE
 from resources.serving.middleware import Observe
 from resources.serving.openapi import scoring_paths
@@ -25,14 +26,15 @@ VERSION: Final = "2"
 """Of the Open Inference Protocol."""
 
 
-def create_app(service: ScoringService, folder: StateFolder) -> ASGIApp:
+def create_app(service: ScoringService, folder: StateFolder, policy: LogPolicy) -> ASGIApp:
     """The endpoint of one use case.
 
     Args:
         service: What is served.
         folder: Where its target state, versions and log are.
+        policy: How safe the log is.
     """
-    endpoint, name = Answering(service, folder), service.use_case
+    endpoint, name = Answering(service, folder, policy), service.use_case
     app = FastAPI(
         title=f"Throughline: {name}", description=service.description, version=VERSION, lifespan=endpoint.lifespan
     )

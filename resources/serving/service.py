@@ -26,6 +26,7 @@ class Field:
     Attributes:
         dtype: The Polars type a row gets; times are `Datetime("us", "UTC")`.
         is_required: Must be there and not null.
+        personal: What becomes of a value before it is logged, where it is personal data; see `privacy.py`.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Field:
     is_required: bool
     description: str
     unit: str | None = None
+    personal: Literal["hash", "drop"] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

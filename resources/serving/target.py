@@ -7,7 +7,7 @@ a target (`client.py`), and what the server does about it (`deployments.py`).
     live.json         what was last live; written by the server, its way back after a restart with a target that fails
     models/<number>-<digest>/     a saved model; the digest is of its content, so a name never means two models
     online/<digest>/<table>.parquet   the cleaned tables that history is read from
-    log/<UTC day>.jsonl           what was answered
+    log/                          what was answered; see `segments.py`
 """
 
 import hashlib

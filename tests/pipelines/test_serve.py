@@ -30,6 +30,7 @@ from tests.support.serving import (
     save_model,
     server_root,
     tensors,
+    wait_for_logged,
 )
 from tests.support.toy_use_case import CURSED, TOY, parcels
 
@@ -312,12 +313,7 @@ def test_metrics_count_requests_rows_and_errors(live: Endpoint) -> None:
 
 def test_every_answer_is_logged_with_what_led_to_it(live: Endpoint) -> None:
     answer = infer(live, tensors() | {"parameters": {"purpose": "rehearsal"}}).json
-    for _ in range(200):
-        files = (Path(live.state_root) / "parcels" / "log").glob("*.jsonl")
-        lines = [json.loads(line) for file in files for line in file.read_text(encoding="utf-8").splitlines()]
-        if found := [line for line in lines if line["prediction_id"] == answer["id"]]:
-            break
-        time.sleep(0.05)
+    found = wait_for_logged(live, "parcels", answer["id"])
     assert len(found) == 1
     assert found[0]["inputs"] == INPUTS | {"due_at": "2020-02-10T14:00:00+00:00"}
     assert (found[0]["version"], found[0]["score"]) == (3, answer["outputs"][0]["data"][0])

@@ -1,6 +1,5 @@
 """Endpoints of every task beside each other in one state folder: real servers, real models, asked over HTTP."""
 
-import json
 import os
 import signal
 import time
@@ -16,7 +15,16 @@ from assets.trainers.families import load_model
 from resources.errors import EndpointError
 from resources.serving.client import Endpoint
 from resources.serving.ports import allotted
-from tests.support.serving import INPUTS, call, endpoint_in, offline_features, online, save_model, tensors
+from tests.support.serving import (
+    INPUTS,
+    call,
+    endpoint_in,
+    offline_features,
+    online,
+    save_model,
+    tensors,
+    wait_for_logged,
+)
 from tests.support.toy_tasks import LOST_MINUTES, MINUTES, OUTCOME, OUTCOMES, TASKS, path
 from tests.support.toy_use_case import TOY, parcels
 
@@ -121,12 +129,7 @@ def test_the_log_keeps_every_output(live: Endpoint, name: str) -> None:
         expected = dict(zip(KNOWN, answer["outputs"][0]["data"], strict=True))
     else:
         expected = {t["name"]: t["data"][0] for t in answer["outputs"]}
-    for _ in range(200):
-        files = (Path(live.state_root) / name / "log").glob("*.jsonl")
-        lines = [json.loads(line) for file in files for line in file.read_text(encoding="utf-8").splitlines()]
-        if found := [line for line in lines if line["prediction_id"] == answer["id"]]:
-            break
-        time.sleep(0.05)
+    found = wait_for_logged(live, name, answer["id"])
     assert found[0]["score"] == expected
 
 

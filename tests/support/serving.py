@@ -2,6 +2,7 @@
 
 import json
 import socket
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from assets.trainers.families import trainer
 from resources import processes
 from resources.serving.client import Endpoint
 from resources.serving.ports import allotted, process_name
+from resources.serving.segment_reading import SegmentReader, segments
 from tests.support.toy_tasks import FAMILIES, OUTCOMES, label
 from tests.support.toy_use_case import FEATURES, TOY, build_features, parcels, storms
 
@@ -123,6 +125,21 @@ def endpoint_in(home: Path, use_cases: int = 1) -> Iterator[Endpoint]:
     finally:
         for use_case in allotted(home):
             processes.stop(process_name(use_case), home=home)
+
+
+def logged(endpoint: Endpoint, use_case: str) -> list[dict[str, Any]]:
+    """All whole records of a use case's prediction log, by segment."""
+    found = segments(Path(endpoint.state_root) / use_case / "log")
+    return [json.loads(record) for path in found for record in SegmentReader(path).records()]
+
+
+def wait_for_logged(endpoint: Endpoint, use_case: str, prediction_id: str) -> list[dict[str, Any]]:
+    """The records of one answer, as soon as there are any."""
+    for _ in range(200):
+        if found := [r for r in logged(endpoint, use_case) if r["prediction_id"] == prediction_id]:
+            return found
+        time.sleep(0.05)
+    raise AssertionError(f"{prediction_id} is not in the log")
 
 
 def server_root(endpoint: Endpoint) -> str:
