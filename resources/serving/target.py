@@ -3,7 +3,8 @@
 Belongs here: the layout of one use case's state folder, each part whole or absent. Does not belong here: who asks for
 a target (`client.py`), and what the server does about it (`deployments.py`).
 
-    target.json       what is asked for; written by the client, watched by the server
+    target.json       the target state: what is to be live, beside it and before it; watched by the server
+    history.jsonl     every change of it, one line each, never changed
     live.json         what was last live; written by the server, its way back after a restart with a target that fails
     models/<number>-<digest>/     a saved model; the digest is of its content, so a name never means two models
     online/<digest>/<table>.parquet   the cleaned tables that history is read from
@@ -16,9 +17,9 @@ import os
 import re
 import shutil
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
@@ -27,46 +28,16 @@ import polars as pl
 from resources.errors import EndpointError
 from resources.locks import in_turn
 from resources.objects import ObjectStore
+from resources.serving.states import DIGEST, Event, State, Target, from_json, to_json
+
+__all__ = ["HISTORY", "LIVE", "TARGET", "State", "StateFolder", "Target"]
 
 TARGET: Final = "target.json"
 LIVE: Final = "live.json"
-DIGEST: Final = 16
-"""Hex digits of the sha256 that name a content; 64 bits tell the few versions of one model apart."""
-_MODEL: Final = re.compile(rf"(\d{{1,9}})-[0-9a-f]{{{DIGEST}}}")
-_ONLINE: Final = re.compile(rf"[0-9a-f]{{{DIGEST}}}")
+HISTORY: Final = "history.jsonl"
+STATE_LOCK: Final = "state.lock"
+"""Held for milliseconds; `deploy.lock` may be held for minutes."""
 _TABLE: Final = re.compile(r"[A-Za-z_]\w{0,99}")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Target:
-    """One version to be served with one snapshot of history.
-
-    Attributes:
-        number: Version number in the registry.
-        model: Folder under `models/`.
-        online: Folder under `online/`.
-        requested_at: When it was asked for (ISO-8601, UTC); a repeated request is thereby told from the first.
-    """
-
-    number: int
-    model: str
-    online: str
-    requested_at: str
-
-    def __post_init__(self) -> None:
-        """Refuse whatever could lead out of the state folder."""
-        model = _MODEL.fullmatch(self.model) if isinstance(self.model, str) else None
-        if model is None or type(self.number) is not int or int(model[1]) != self.number:
-            raise EndpointError(f"the target names model {self.model!r} for version {self.number!r}: they do not agree")
-        if not isinstance(self.online, str) or not _ONLINE.fullmatch(self.online):
-            raise EndpointError(f"the target names the snapshot {self.online!r}, which cannot be one")
-        if not isinstance(self.requested_at, str):
-            raise EndpointError(f"the target was requested at {self.requested_at!r}, which is no time")
-
-    @property
-    def deployment(self) -> str:
-        """Equal for two targets exactly if they serve the same model with the same history."""
-        return f"{self.model}/{self.online}"
 
 
 class StateFolder:
@@ -100,22 +71,56 @@ class StateFolder:
             return None
         return status.st_mtime_ns, status.st_ino
 
-    def target(self) -> Target | None:
-        """What is asked for; None if nothing is.
+    def state(self) -> State | None:
+        """All that is asked for; None if nothing is.
 
         Raises:
-            EndpointError: If the file does not hold a target.
+            EndpointError: If the file does not hold a target state.
         """
-        if not (self.root / TARGET).is_file():
+        path = self.root / TARGET
+        if not path.is_file():
             return None
-        return _target(self._objects.read(TARGET), self.root / TARGET)
+        with _naming(path):
+            return from_json(json.loads(self._objects.read(TARGET)))
+
+    def target(self) -> Target | None:
+        """What is to be live; None if nothing is.
+
+        Raises:
+            EndpointError: If the file does not hold a target state.
+        """
+        state = self.state()
+        return None if state is None else state.live
 
     def ask_for(self, target: Target | None) -> None:
-        """Write the target state, whole or not at all; None takes it away."""
-        if target is None:
-            (self.root / TARGET).unlink(missing_ok=True)
-        else:
-            self._objects.write(TARGET, json.dumps(asdict(target), indent=1).encode())
+        """Write a target state of one version and nothing else, whole or not at all; None takes it away."""
+        with in_turn(self.root / STATE_LOCK):
+            self._write(None if target is None else State(live=target))
+
+    def change(self, transition: Callable[[State | None], State | None]) -> tuple[State | None, State | None]:
+        """Replace the target state by what follows from it, one process at a time; returns it before and after.
+
+        Its last event is in the state itself, so that the history misses none: what a killed process did not get to
+        write there, the next change does.
+
+        Raises:
+            EndpointError: If the file does not hold a target state, or the transition refuses.
+        """
+        with in_turn(self.root / STATE_LOCK):
+            before = self.state()
+            after = transition(before)
+            if after != before:
+                self._remember(before)
+                self._write(after)
+                self._remember(after)
+        return before, after
+
+    def history(self) -> list[Event]:
+        """Every change of the target state, the first one first."""
+        path = self.root / HISTORY
+        whole = path.read_bytes().rpartition(b"\n")[0] if path.is_file() else b""
+        with _naming(path):
+            return [Event(**json.loads(line)) for line in whole.splitlines()]
 
     def last_live(self) -> Target | None:
         """What was live last; None if nothing ever was.
@@ -125,7 +130,8 @@ class StateFolder:
         """
         if not (self.root / LIVE).is_file():
             return None
-        return _target(self._objects.read(LIVE), self.root / LIVE)
+        with _naming(self.root / LIVE):
+            return Target(**json.loads(self._objects.read(LIVE)))
 
     def remember_live(self, target: Target) -> None:
         """Note what is live now."""
@@ -184,6 +190,29 @@ class StateFolder:
         """One deployment at a time: a second one waits here."""
         return in_turn(self.root / "deploy.lock")
 
+    def _write(self, state: State | None) -> None:
+        if state is None:
+            (self.root / TARGET).unlink(missing_ok=True)
+        else:
+            self._objects.write(TARGET, json.dumps(to_json(state), indent=1).encode())
+
+    def _remember(self, state: State | None) -> None:
+        """Have the event that led to a state in the history, once."""
+        if state is None or state.event is None:
+            return
+        self.root.mkdir(parents=True, exist_ok=True)
+        with (self.root / HISTORY).open("a+b") as file:
+            file.seek(0)
+            *lines, torn = file.read().split(b"\n")
+            event = json.dumps(asdict(state.event)).encode()
+            if lines and lines[-1] == event:
+                return
+            if torn:  # by a process that was killed
+                file.truncate(file.tell() - len(torn))
+            file.write(event + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+
     @contextmanager
     def _arriving(self, part: str) -> Iterator[Path]:
         folder = self.root / part / f".{uuid.uuid4().hex}.tmp"
@@ -208,10 +237,12 @@ class StateFolder:
         return folder
 
 
-def _target(data: bytes, path: Path) -> Target:
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Say which file it is whose content is none of ours."""
     try:
-        return Target(**json.loads(data))
-    except (ValueError, TypeError) as error:
+        yield
+    except (ValueError, TypeError, KeyError) as error:
         raise EndpointError(f"{path} does not hold a target state ({error}); materialise the endpoint again") from error
 
 

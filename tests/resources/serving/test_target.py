@@ -1,12 +1,16 @@
 """The state folder of an endpoint: whole or absent, and nothing outside it."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 
 import polars as pl
 import pytest
 
 from resources.errors import EndpointError
+from resources.serving.rollout import Cause, begin, rolled_back, step_on
+from resources.serving.states import Plan, State
 from resources.serving.target import StateFolder, Target
 
 DIGEST = "0123456789abcdef"
@@ -170,3 +174,77 @@ def test_a_target_is_plain_json(folder: StateFolder) -> None:
     folder.ask_for(target())
     content = json.loads((folder.root / "target.json").read_text(encoding="utf-8"))
     assert content == {"number": 3, "model": f"3-{DIGEST}", "online": DIGEST, "requested_at": "now"}
+
+
+def cause(by: str = "a person") -> Cause:
+    return Cause(at=datetime(2026, 3, 1, tzinfo=UTC), by=by)
+
+
+def under_way(folder: StateFolder) -> State:
+    folder.ask_for(target())
+    canary = target(4, f"4-{DIGEST}")
+    _, state = folder.change(lambda now: begin(now, canary, Plan(mode="canary"), cause()))
+    assert state is not None
+    return state
+
+
+def test_a_rollout_is_read_as_it_was_written(folder: StateFolder) -> None:
+    assert under_way(folder) == folder.state()
+
+
+def test_the_target_of_a_rollout_is_what_is_live(folder: StateFolder) -> None:
+    under_way(folder)
+    assert folder.target() == target()
+
+
+def test_a_target_of_before_there_were_rollouts_is_read(folder: StateFolder) -> None:
+    folder.root.mkdir()
+    old = {"number": 3, "model": f"3-{DIGEST}", "online": DIGEST, "requested_at": "now"}
+    (folder.root / "target.json").write_text(json.dumps(old), encoding="utf-8")
+    assert folder.state() == State(live=target())
+
+
+@pytest.mark.parametrize("odd", [{"id": "../x"}, {"step": 7}, {"step": "0"}, {"plan": {}}, {"share": 1}])
+def test_a_rollout_that_cannot_be_is_refused(folder: StateFolder, odd: dict[str, object]) -> None:
+    under_way(folder)
+    told = json.loads((folder.root / "target.json").read_text(encoding="utf-8"))
+    told["beside"] |= odd
+    (folder.root / "target.json").write_text(json.dumps(told), encoding="utf-8")
+    with pytest.raises(EndpointError):
+        folder.state()
+
+
+def test_every_change_is_in_the_history_in_order(folder: StateFolder) -> None:
+    under_way(folder)
+    folder.change(lambda now: now and step_on(now, cause()))
+    folder.change(lambda now: now and rolled_back(now, cause("the server")))
+    assert [(e.change, e.share, e.by) for e in folder.history()] == [
+        ("begun", 0.05, "a person"), ("next step", 0.25, "a person"), ("rolled back", 0.0, "the server"),
+    ]  # fmt: skip
+
+
+def test_a_change_that_a_killed_process_did_not_note_is_noted_by_the_next(folder: StateFolder) -> None:
+    under_way(folder)
+    (folder.root / "history.jsonl").write_bytes(b'{"revision": 1, "at": "2026')
+    folder.change(lambda now: now and step_on(now, cause()))
+    assert [e.change for e in folder.history()] == ["begun", "next step"]
+
+
+def test_a_change_that_is_refused_changes_nothing(folder: StateFolder) -> None:
+    folder.ask_for(target())
+    stamp = folder.stamp()
+    with pytest.raises(EndpointError, match="no canary"):
+        folder.change(lambda now: now and step_on(now, cause()))
+    assert (folder.stamp(), folder.history()) == (stamp, [])
+
+
+def test_changes_by_several_at_once_are_made_one_after_the_other(folder: StateFolder) -> None:
+    under_way(folder)
+
+    def refresh(number: int) -> None:
+        newer = target(online=f"{number:016x}")
+        folder.change(lambda now: begin(now, newer, Plan(), cause()))
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(refresh, range(40)))
+    assert [e.revision for e in folder.history()] == list(range(1, 42))
