@@ -8,7 +8,7 @@ import fcntl
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Final, TextIO
 
@@ -80,3 +80,30 @@ def _take(lock: TextIO) -> bool:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return True
     return False
+
+
+class Seat:
+    """A place that one process at a time holds for as long as it lives, such as that of who judges for all."""
+
+    def __init__(self, path: Path) -> None:
+        """Take the file that stands for it; nothing is held before `is_mine` is asked."""
+        self._path = path
+        self._held: TextIO | None = None
+
+    def is_mine(self) -> bool:
+        """Whether this process holds it; takes it if nobody does."""
+        if self._held is None:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with ExitStack() as closing:
+                file = closing.enter_context(self._path.open("a"))
+                with suppress(BlockingIOError):
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    closing.pop_all()  # closing the file would give the place away
+                    self._held = file
+        return self._held is not None
+
+    def leave(self) -> None:
+        """Let another process have it."""
+        if self._held is not None:
+            self._held.close()
+            self._held = None

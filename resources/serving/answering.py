@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
 
@@ -16,15 +17,18 @@ from fastapi import FastAPI
 from fastapi.concurrency import run_in_threadpool
 
 from resources.serving.answers import Answer, outputs_metadata
+from resources.serving.asked import Asked
 from resources.serving.batching import Batcher
-from resources.serving.deployments import Deployments, Failure, Live, Status
+from resources.serving.deployments import Companion, Deployments, Failure, Live, Status
 from resources.serving.entries import Columns, Entry
+from resources.serving.guardrails import Verdict
 from resources.serving.log_policy import LogPolicy
 from resources.serving.metrics import Metrics
 from resources.serving.prediction_log import PredictionLog
 from resources.serving.protocol import iso, tensors_metadata
-from resources.serving.scoring import Asked, Scoring, not_ready
+from resources.serving.scoring import Scoring, not_ready
 from resources.serving.service import ScoringService
+from resources.serving.shadow import Shadow
 from resources.serving.target import StateFolder
 
 
@@ -45,17 +49,20 @@ class Answering:
         self.metrics.watch("throughline_log_lag_seconds", "Age of the oldest answer not yet written.", self._lag)
         self.started_at = time.monotonic()
         self._columns = Columns(service.signature, folder.root)
-        scoring = Scoring(service, lambda: self.deployments.status)
+        self._shadow = Shadow(self.metrics.shadow_dropped.inc)
+        self._scoring = Scoring(service, self.deployments, self._shadow)
         # Rows of features are a matter of microseconds and must not wait for those whose features are still to be made.
-        self._batchers = {kind: Batcher(scoring.score, self._answered) for kind in ("inputs", "features")}
+        self._batchers = {kind: Batcher(self._scoring.score, self._answered) for kind in ("inputs", "features")}
 
     @asynccontextmanager
     async def lifespan(self, _: FastAPI) -> AsyncIterator[None]:
         """Follow the target and keep the log while the app runs."""
         self.log.start()
         self.deployments.start()
+        self._shadow.start(self._ask_shadow)
         yield
         self.deployments.stop()
+        await run_in_threadpool(self._shadow.stop)
         for batcher in self._batchers.values():
             await run_in_threadpool(batcher.close)
         await run_in_threadpool(self.log.stop)
@@ -83,6 +90,10 @@ class Answering:
                 self._keep(asked, self._entry(asked, answer))
             else:
                 asked.finish(asked)
+
+    def _ask_shadow(self, asked: Asked) -> None:
+        if (answer := self._scoring.ask_shadow(asked)) is not None:
+            self.log.add(replace(self._entry(asked, answer), modes=("shadow",) * len(answer.versions)))
 
     def _keep(self, asked: Asked, entry: Entry) -> None:
         if self._is_durable:
@@ -140,7 +151,20 @@ def _described(status: Status) -> dict[str, Any]:
         "state": status.state,
         "reason": status.failure.reason if status.state == "failed" and status.failure else None,
         "live": None if status.live is None else _live(status.live),
+        "beside": None if status.beside is None else _beside(status.beside, status.verdict),
+        "previous": None if status.previous is None else _live(status.previous),
         "failure": None if status.failure is None else _failure(status.failure),
+    }
+
+
+def _beside(beside: Companion, verdict: Verdict | None) -> dict[str, Any]:
+    return {
+        **_live(beside.live),
+        "mode": beside.mode,
+        "share": beside.share,
+        "step": beside.rollout.step,
+        "rollout": beside.rollout.id,
+        "verdict": None if verdict is None else asdict(verdict),
     }
 
 

@@ -8,9 +8,10 @@ what they do for these two routes is done here, and what callers see is the same
 
 import asyncio
 import logging
+import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias
 
 import orjson
@@ -19,12 +20,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from resources.serving.answering import Answering
 from resources.serving.answers import predictions
+from resources.serving.asked import Asked, NotReadyError
 from resources.serving.log_policy import NotLoggedError
 from resources.serving.middleware import JSON, LEFT, failure, read_json_body, request_id_of
 from resources.serving.protocol import infer_answer, parse_invocations
 from resources.serving.reader import InferReader
 from resources.serving.rows import Question, RequestError
-from resources.serving.scoring import Asked, NotReadyError
 
 LOG: Final = logging.getLogger(__name__)
 
@@ -33,11 +34,12 @@ Headers: TypeAlias = list[tuple[bytes, bytes]]
 
 @dataclass(frozen=True, slots=True)
 class ScoringRoute:
-    """One way to ask: how a body is read, and what an answer looks like."""
+    """One way to ask: how a body is read, what an answer looks like, and which version is to give it, if it is named."""
 
     path: str
     read: Callable[[bytes], Question]
     write: Callable[[Asked], dict[str, Any]]
+    version: int | None = None
 
 
 def scoring_routes(endpoint: Answering) -> dict[str, ScoringRoute]:
@@ -61,11 +63,13 @@ class Front:
     def __init__(self, app: ASGIApp, endpoint: Answering) -> None:
         """Take the app behind, and what answers questions."""
         self._app, self._endpoint, self._traffic = app, endpoint, endpoint.traffic
-        self._routes = scoring_routes(endpoint)
+        self._routes, self._model = scoring_routes(endpoint), f"/v2/models/{endpoint.service.use_case}"
+        self._infer = f"{self._model}/infer"
+        self._versioned = re.compile(rf"{self._model}/versions/(\d{{1,9}})/infer")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        route = self._routes.get(scope["path"]) if scope["type"] == "http" else None
+        route = self._route(scope["path"]) if scope["type"] == "http" else None
         if route is None:
             await self._app(scope, receive, send)
             return
@@ -80,6 +84,13 @@ class Front:
             traffic.in_progress -= 1
             traffic.answered(route.path, status, time.perf_counter() - began)
 
+    def _route(self, path: str) -> ScoringRoute | None:
+        """The route of a path; one for each version that is asked by its number."""
+        if (route := self._routes.get(path)) is None and (named := self._versioned.fullmatch(path)):
+            infer = self._routes[self._infer]
+            return replace(infer, path=f"{self._model}/versions/{{version}}/infer", version=int(named[1]))
+        return route
+
     async def _answer(
         self, route: ScoringRoute, scope: Scope, receive: Receive, request_id: str, began: float
     ) -> tuple[int, bytes]:
@@ -88,7 +99,15 @@ class Front:
         try:
             question = route.read(await read_json_body(scope, receive))
             future: asyncio.Future[Asked] = asyncio.get_running_loop().create_future()
-            self._endpoint.ask(Asked(question=question, request_id=request_id, began=began, finish=_waiting(future)))
+            self._endpoint.ask(
+                Asked(
+                    question=question,
+                    request_id=request_id,
+                    began=began,
+                    finish=_waiting(future),
+                    version=route.version,
+                )
+            )
             return 200, orjson.dumps(route.write(await future))
         except RequestError as error:
             said = {"error": str(error)} | ({"field": error.field} if error.field else {})

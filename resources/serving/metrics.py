@@ -133,6 +133,11 @@ class Metrics:
             registry=registry,
         )
         self.failed_loads = Counter("throughline_failed_loads", "Versions that did not go live.", registry=registry)
+        self.shadow_dropped = Counter(
+            "throughline_shadow_dropped_rows",
+            "Rows the shadow was not asked about, as it was behind.",
+            registry=registry,
+        )
         self.log_dropped = Counter(
             "throughline_log_dropped_rows", "Answered rows that the prediction log had no room for.", registry=registry
         )

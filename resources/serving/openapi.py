@@ -20,13 +20,24 @@ def scoring_paths(use_case: str, signature: Signature) -> dict[str, Any]:
         "Score rows in the Open Inference Protocol: what a caller knows, or full feature rows; never a mixture.",
         _infer_body(signature),
     )
+    version = (
+        "Score rows with the live version, or the one beside it, by its number: whatever its share.",
+        {
+            **_infer_body(signature),
+            "parameters": [{"name": "version", "in": "path", "required": True, "schema": {"type": "integer"}}],
+        },
+    )
     invocations = (
         "Score rows in one of MLflow's formats: `dataframe_split`, `dataframe_records` or `inputs`.",
         _invocations_body(signature),
     )
     return {
         path: {"post": {"tags": ["scoring"], "summary": path.rpartition("/")[2], "description": said, **body}}
-        for path, (said, body) in ((f"/v2/models/{use_case}/infer", infer), ("/invocations", invocations))
+        for path, (said, body) in (
+            (f"/v2/models/{use_case}/infer", infer),
+            (f"/v2/models/{use_case}/versions/{{version}}/infer", version),
+            ("/invocations", invocations),
+        )
     }
 
 

@@ -7,97 +7,98 @@ A question that a version cannot answer is not allowed to spoil those it was sco
 it. A version on trial that cannot answer is stood in for by the live one, and the failure counts against it.
 """
 
-import logging
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+import time
+from collections.abc import Sequence
+from functools import partial
 from itertools import count
-from typing import Any, Final
+from typing import Any, cast
 
 import numpy as np
 
 from resources.serving.answers import Answer, Scores
-from resources.serving.deployments import Live, Status
-from resources.serving.rows import Question, Row, RowKind, frame_of
+from resources.serving.asked import NAMED, Asked, NotReadyError, Part, joined
+from resources.serving.deployments import Deployments
+from resources.serving.routing import entity_key
+from resources.serving.rows import Row, RowKind, frame_of
 from resources.serving.service import PREDICTION_TIME, ScoringService, names
-
-LOG: Final = logging.getLogger(__name__)
-
-
-class NotReadyError(Exception):
-    """No version is live; the message says why."""
-
-
-@dataclass(slots=True, kw_only=True)
-class Asked:
-    """One request on its way to its answer.
-
-    Attributes:
-        began: `time.perf_counter()` at its arrival.
-        finish: Called in the event loop once it has an answer or an error.
-        answer, features, modes: What it is answered, what the model saw, why the version of each row was taken.
-        error: Why there is no answer.
-    """
-
-    question: Question
-    request_id: str
-    began: float
-    finish: "Callable[[Asked], Any]"
-    answer: Answer | None = None
-    features: Sequence[Row] = ()
-    modes: Sequence[str] = ()
-    error: Exception | None = None
-
-    @property
-    def rows(self) -> int:
-        """How many rows it holds."""
-        return len(self.question.rows)
-
-
-@dataclass(slots=True)
-class _Part:
-    """Rows of one request that one version answers; `places` are theirs in the request, None for all of it."""
-
-    asked: Asked
-    rows: Sequence[Row]
-    live: Live
-    mode: str
-    places: Sequence[int] | None = None
-    scores: Scores = field(default_factory=lambda: np.empty(0))
-    features: Sequence[Row] = ()
-    times: Sequence[Any] | None = None
-    error: Exception | None = None
+from resources.serving.shadow import Shadow
+from resources.serving.statuses import Live, Status
 
 
 class Scoring:
     """Answers batches of questions of one kind. May be called from several threads at once."""
 
-    def __init__(self, service: ScoringService, status: Callable[[], Status]) -> None:
-        """Take what is served, and how to learn which versions are live."""
-        self._use_case, self._signature, self._status = service.use_case, service.signature, status
+    def __init__(self, service: ScoringService, deployments: Deployments, shadow: Shadow) -> None:
+        """Take what is served, which versions are live, and who asks a version that nobody hears."""
+        self._use_case, self._signature, self._deployments = service.use_case, service.signature, deployments
         self._inputs, self._features = service.signature.inputs, names(service.signature.features)
         self._optional = [(place, f.name) for place, f in enumerate(service.signature.inputs) if not f.is_required]
+        self._entity = {"inputs": self._places(names(self._inputs)), "features": self._places(self._features)}
+        self._shadow = shadow
         # Unlike any other process's, at a tenth of the price of a random number for each answer.
         self._ids, self._prefix = count(1), os.urandom(8).hex()
 
     def score(self, batch: Sequence[Asked]) -> None:
         """Give every question of the batch its answer or its error; all are of one kind. Never raises."""
-        status = self._status()
+        status, kind = self._deployments.status, batch[0].question.kind
         if status.live is None:
             error = not_ready(self._use_case, status)
             for asked in batch:
                 asked.error = error
             return
-        parts = [_Part(asked, asked.question.rows, status.live, "live") for asked in batch]
-        kind = batch[0].question.kind
-        self._score(status.live, kind, parts)
+        parts = [part for asked in batch for part in self._parts(asked, status)]
+        trial = None if status.beside is None else status.beside.live
+        for live in {id(part.live): part.live for part in parts}.values():
+            self._score(live, kind, [part for part in parts if part.live is live])
+        if failed := [part for part in parts if part.error is not None and part.live is trial and part.mode != NAMED]:
+            for part in failed:
+                part.live, part.mode, part.error = status.live, "live", None
+            self._score(status.live, kind, failed)
         for part in parts:
-            self._finish(part.asked, [part])
+            part.asked.parts.append(part)
+        for asked in batch:
+            self._finish(asked)
+            if status.shadow is not None and asked.answer is not None:
+                self._mirror(asked, status)
 
-    def _score(self, live: Live, kind: RowKind, parts: Sequence[_Part]) -> None:
+    def _parts(self, asked: Asked, status: Status) -> list[Part]:
+        """The rows of a question by the version that answers them."""
+        live, beside, rows = cast("Live", status.live), status.beside, asked.question.rows
+        if asked.version is not None:
+            named = status.numbered(asked.version)
+            asked.error = (
+                None
+                if named
+                else NotReadyError(
+                    f"version {asked.version} of {self._use_case!r} is neither live nor beside the live one"
+                )
+            )
+            return [Part(asked, rows, named, NAMED)] if named else []
+        if beside is None or beside.mode == "shadow":
+            return [Part(asked, rows, live, "live")]
+        picks = [status.pick(self._key(asked.question.kind, row)) for row in rows]
+        if all(pick is picks[0] for pick in picks):
+            return [Part(asked, rows, picks[0].live, picks[0].mode)]
+        parts = []
+        for chosen in {id(pick): pick for pick in picks}.values():
+            places = [place for place, pick in enumerate(picks) if pick is chosen]
+            parts.append(Part(asked, [rows[p] for p in places], chosen.live, chosen.mode, places))
+        return parts
+
+    def _places(self, columns: Sequence[str]) -> list[int]:
+        """Where the entity stands in a row; all values where it is not told."""
+        entity = self._signature.entity
+        return [columns.index(n) for n in entity] if entity and set(entity) <= set(columns) else [*range(len(columns))]
+
+    def _key(self, kind: RowKind, row: Row) -> bytes:
+        return entity_key([row[place] for place in self._entity[kind]])
+
+    def _score(self, live: Live, kind: RowKind, parts: Sequence[Part]) -> None:
         rows = parts[0].rows if len(parts) == 1 else [row for part in parts for row in part.rows]
         try:
-            scores, features, times = self._scored(live, kind, rows)
+            features, times = self._features_of(live, kind, rows)
+            scores = self._scored(live, features, is_last_try=len(parts) == 1)
         except Exception as error:  # noqa: BLE001 - see below
             # The edge to code of a model: whatever it throws belongs to the questions that made it do so.
             if len(parts) > 1:
@@ -113,34 +114,71 @@ class Scoring:
             part.times = None if times is None else times[first:last]
             first = last
 
-    def _scored(
+    def _features_of(
         self, live: Live, kind: RowKind, rows: Sequence[Row]
-    ) -> tuple[Scores, Sequence[Row], Sequence[Any] | None]:
-        features, times = rows, None
-        if kind == "inputs":
-            built = live.scorer.features(frame_of(rows, self._inputs))
-            features, times = built.select(self._features).rows(), built[PREDICTION_TIME].to_list()
-        scores = live.scorer.predict(features)
-        if len(scores) != len(rows) or not np.isfinite(scores).all():
-            raise ArithmeticError(f"version {live.target.number} gave a score that is not a number")
-        return scores, features, times
+    ) -> tuple[Sequence[Row], Sequence[Any] | None]:
+        if kind == "features":
+            return rows, None
+        built = live.scorer.features(frame_of(rows, self._inputs))
+        return built.select(self._features).rows(), built[PREDICTION_TIME].to_list()
 
-    def _finish(self, asked: Asked, parts: Sequence[_Part]) -> None:
-        if (error := next((part.error for part in parts if part.error is not None), None)) is not None:
-            asked.error = error
+    def _scored(self, live: Live, features: Sequence[Row], *, is_last_try: bool) -> Scores:
+        """Scores of feature rows by one version, noted for its rollout."""
+        began, number, rows = time.perf_counter(), live.target.number, len(features)
+        record = partial(self._deployments.evidence.record, number, rows=rows)
+        try:
+            scores = live.scorer.predict(features)
+            _require_numbers(scores, rows, number)
+        except Exception:
+            if is_last_try:  # rows that fail together are no evidence against each of them
+                record(errors=rows, seconds_per_row=(time.perf_counter() - began) / rows, scores=None)
+            raise
+        record(errors=0, seconds_per_row=(time.perf_counter() - began) / rows, scores=scores)
+        return scores
+
+    def _finish(self, asked: Asked) -> None:
+        """Put the parts of a question together."""
+        parts = asked.parts
+        asked.error = next((part.error for part in parts if part.error is not None), asked.error)
+        if asked.error is not None:
             return
-        (part,) = parts
-        n = len(part.rows)
-        asked.features, asked.modes = part.features, (part.mode,) * n
+        whole = parts[0] if len(parts) == 1 else joined(parts, asked.rows)
+        asked.features, asked.modes = whole.features, whole.modes
         asked.answer = Answer(
             id=f"{self._prefix}{next(self._ids):08x}",
-            versions=(part.live.target.number,) * n,
+            versions=whole.versions,
             task=self._signature.task,
-            outputs=part.live.scorer.outputs,
-            scores=part.scores,
-            prediction_times=part.times,
+            outputs=parts[0].live.scorer.outputs,
+            scores=whole.scores,
+            prediction_times=whole.times,
             missing_inputs=self._missing(asked),
         )
+
+    def ask_shadow(self, asked: Asked) -> Answer | None:
+        """Ask the shadow what the live version has answered; None if there is none any more.
+
+        Raises:
+            Exception: Whatever the version throws.
+        """
+        if (shadow := self._deployments.status.shadow) is None:
+            return None
+        kind = asked.question.kind
+        features, times = self._features_of(shadow, kind, asked.question.rows)
+        scores = self._scored(shadow, features, is_last_try=True)
+        return Answer(
+            id=cast("Answer", asked.answer).id,
+            versions=(shadow.target.number,) * len(scores),
+            task=self._signature.task,
+            outputs=shadow.scorer.outputs,
+            scores=scores,
+            prediction_times=times,
+            missing_inputs=(),
+        )
+
+    def _mirror(self, asked: Asked, status: Status) -> None:
+        kind = asked.question.kind
+        if any(status.is_shadowed(self._key(kind, row)) for row in asked.question.rows):
+            self._shadow.ask(asked)
 
     def _missing(self, asked: Asked) -> list[str]:
         """Optional inputs and features that are null in at least one row."""
@@ -154,6 +192,11 @@ class Scoring:
             return missing
         columns = zip(self._features, zip(*asked.features, strict=True), strict=True)
         return missing + [n for n, values in columns if None in values and n not in missing]
+
+
+def _require_numbers(scores: Scores, rows: int, version: int) -> None:
+    if len(scores) != rows or not np.isfinite(scores).all():
+        raise ArithmeticError(f"version {version} gave a score that is not a number")
 
 
 def not_ready(use_case: str, status: Status) -> NotReadyError:

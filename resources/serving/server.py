@@ -12,13 +12,13 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
 from resources.serving.answering import Answering
+from resources.serving.asked import NotReadyError
 from resources.serving.front import Front
 from resources.serving.log_policy import LogPolicy
 from resources.serving.metrics import CONTENT_TYPE
 from resources.serving.middleware import Observe
 from resources.serving.openapi import scoring_paths
 from resources.serving.rows import RequestError
-from resources.serving.scoring import NotReadyError
 from resources.serving.service import ScoringService
 from resources.serving.target import StateFolder
 

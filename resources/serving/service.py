@@ -39,11 +39,16 @@ class Field:
 
 @dataclass(frozen=True, kw_only=True)
 class Signature:
-    """What is asked with, rows of inputs or rows of features, and what kind of answer each row gets (`answers.py`)."""
+    """What is asked with, rows of inputs or rows of features, and what kind of answer each row gets (`answers.py`).
+
+    Attributes:
+        entity: Of the inputs, those that say what a row is about: the same ones meet the same version.
+    """
 
     inputs: tuple[Field, ...]
     features: tuple[Field, ...]
     task: Task = "binary"
+    entity: tuple[str, ...] = ()
 
     @property
     def optional_inputs(self) -> list[str]:
