@@ -34,7 +34,7 @@ Headers: TypeAlias = list[tuple[bytes, bytes]]
 
 @dataclass(frozen=True, slots=True)
 class ScoringRoute:
-    """One way to ask: how a body is read, what an answer looks like, and which version is to give it, if it is named."""
+    """One way to ask: how a body is read, what an answer looks like, and the number of the version, if it is named."""
 
     path: str
     read: Callable[[bytes], Question]
@@ -99,15 +99,9 @@ class Front:
         try:
             question = route.read(await read_json_body(scope, receive))
             future: asyncio.Future[Asked] = asyncio.get_running_loop().create_future()
-            self._endpoint.ask(
-                Asked(
-                    question=question,
-                    request_id=request_id,
-                    began=began,
-                    finish=_waiting(future),
-                    version=route.version,
-                )
-            )
+            finish = _waiting(future)
+            asked = Asked(question=question, request_id=request_id, began=began, finish=finish, version=route.version)
+            self._endpoint.ask(asked)
             return 200, orjson.dumps(route.write(await future))
         except RequestError as error:
             said = {"error": str(error)} | ({"field": error.field} if error.field else {})
