@@ -115,15 +115,17 @@ class Deployments:
 
     def _fail(self, target: Target | None, reason: str) -> None:
         failure = Failure(target=target, reason=reason, failed_at=datetime.now(UTC))
-        self._show(replace(self._status, state="failed", failure=failure))
         cause = Cause(at=failure.failed_at, by=SERVER, reason=reason)
 
         def without_it(now: State | None) -> State | None:
             is_beside = now is not None and now.beside is not None and now.beside.target == target
             return called_off(now, target, None, cause) if target is not None and is_beside else now
 
-        if target is not None:
-            self._folder.change(without_it)
+        try:
+            if target is not None:
+                self._folder.change(without_it)
+        finally:
+            self._show(replace(self._status, state="failed", failure=failure))
 
     def _take_over(self, state: State, live: Live) -> None:
         """Swap to a state as a whole, with whatever of it is loaded."""
