@@ -20,8 +20,11 @@ from resources import processes
 from resources.errors import EndpointError
 from resources.serving.answers import scores_of
 from resources.serving.calls import Connection, Latency, bodies, timed
+from resources.serving.control import Control
 from resources.serving.ports import PORT_VARIABLE, port_of, process_name
-from resources.serving.target import StateFolder, Target
+from resources.serving.rollout import Cause, begin, called_off
+from resources.serving.states import Event, Plan, State, Target
+from resources.serving.target import StateFolder
 
 SMOKE_TEST: Final = "smoke_test"
 """What the log says of requests made here: they are no predictions anybody acts on."""
@@ -31,17 +34,19 @@ POLL_S: Final = 0.1
 
 @dataclass(frozen=True, kw_only=True)
 class Deployment:
-    """A version that went live.
+    """A version that went live, or beside the live one.
 
     Attributes:
         number: Its version number.
         url: Where it is asked.
-        seconds: From the request for it to the swap; 0.0 if exactly this was live already.
+        seconds: From the request for it to the swap; 0.0 if exactly this was there already.
+        is_live: It answers whoever asks; False while it is only beside the live version.
     """
 
     number: int
     url: str
     seconds: float
+    is_live: bool = True
 
 
 class Endpoint(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster's generic has no default
@@ -102,11 +107,20 @@ class Endpoint(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster's 
         self._require_ours(use_case)
 
     def deploy(
-        self, use_case: str, number: int, model: Path, online: Mapping[str, pl.DataFrame], timeout: float = 120.0
+        self,
+        use_case: str,
+        number: int,
+        model: Path,
+        online: Mapping[str, pl.DataFrame],
+        timeout: float = 120.0,
+        *,
+        rollout: Plan | None = None,
+        is_replacing: bool = False,
+        by: str = "the line",
     ) -> Deployment:
-        """Have exactly this version served with exactly this history; returns once it is live.
+        """Have exactly this version served with exactly this history; returns once it is live, or beside the live one.
 
-        If it does not go live, what was asked for before is asked for again; the live version answers all the while.
+        If it does not load, what was asked for before is asked for again; the live version answers all the while.
 
         Args:
             use_case: Its name; its server must run (`ensure_running`).
@@ -114,9 +128,13 @@ class Endpoint(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster's 
             model: Folder with the saved model.
             online: The cleaned tables that the use case's features look into, by table name.
             timeout: Seconds the server may take to load and warm it.
+            rollout: How it takes over; None: at once. A first version, and newer history for a version that is there,
+                always come at once.
+            is_replacing: It takes the place of a rollout under way.
+            by: Who or what asks, for the history.
 
         Raises:
-            EndpointError: If it did not go live, with the server's reason.
+            EndpointError: If it did not load, with the server's reason, or another rollout is under way.
         """
         folder = self._folder(use_case)
         with folder.locked():
@@ -127,23 +145,39 @@ class Endpoint(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster's 
                 online=folder.add_online(online),
                 requested_at=datetime.now(UTC).isoformat(),
             )
-            before = folder.target()
-            if before is not None and described["state"] == "ready" and target.deployment == before.deployment:
-                return Deployment(number=number, url=self.url(use_case), seconds=0.0)
+            before = folder.state()
+            if before is not None and described["state"] == "ready" and before.holds(target):
+                return self._deployment(use_case, target, seconds=0.0)
+            plan, cause = rollout or Plan(), Cause(at=datetime.now(UTC), by=by)
             began = time.monotonic()
-            folder.ask_for(target)
+            _, asked = folder.change(lambda now: begin(now, target, plan, cause, is_replacing=is_replacing))
             try:
-                self._wait_until_live(use_case, target, timeout)
-            except BaseException:  # also when the run is cancelled: a target nobody waits for must not go live later
-                folder.ask_for(before)
+                self._wait_until_loaded(use_case, target, timeout)
+            except BaseException as error:
+                # Also when the run is cancelled: a target nobody waits for must not go live later.
+                why = Cause(at=datetime.now(UTC), by=by, reason=str(error) or type(error).__name__)
+                folder.change(lambda now: called_off(now, target, before, why))
                 raise
-            folder.prune([t for t in (target, before) if t is not None])
-        return Deployment(number=number, url=self.url(use_case), seconds=time.monotonic() - began)
+            folder.prune([] if asked is None else asked.targets)
+        return self._deployment(use_case, target, seconds=time.monotonic() - began)
 
-    def predict(self, use_case: str, rows: pl.DataFrame) -> npt.NDArray[np.float64]:
+    def control(self, use_case: str) -> Control:
+        """What moves a rollout on or back."""
+        folder = self._folder(use_case)
+        return Control(use_case=use_case, folder=folder, host=self.host, port=self.port_of(use_case))
+
+    def state(self, use_case: str) -> State | None:
+        """What is to be live, and beside; None if nothing was ever deployed."""
+        return self._folder(use_case).state()
+
+    def history(self, use_case: str) -> list[Event]:
+        """Every change of what is live, or beside it, the first one first."""
+        return self._folder(use_case).history()
+
+    def predict(self, use_case: str, rows: pl.DataFrame, version: int | None = None) -> npt.NDArray[np.float64]:
         """Scores of the live endpoint for `rows` of exactly its inputs or its features, shape (n >= 1, fields).
 
-        They go over HTTP, in as many requests as their size needs.
+        They go over HTTP, in as many requests as their size needs; with a version to that one, live or beside.
 
         Returns:
             Shape (n,) for a binary task, else (n, outputs); see `service.Scorer`.
@@ -151,8 +185,9 @@ class Endpoint(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster's 
         Raises:
             EndpointError: If a request is refused or fails, with the server's message.
         """
+        path = f"/v2/models/{use_case}" + ("" if version is None else f"/versions/{version}")
         with self._connection(use_case) as connection:
-            answers = [connection.post(f"/v2/models/{use_case}/infer", body) for body in bodies(rows, SMOKE_TEST)]
+            answers = [connection.post(f"{path}/infer", body) for body in bodies(rows, SMOKE_TEST)]
         return np.concatenate([scores_of(answer["outputs"]) for answer in answers])
 
     def latency(self, use_case: str, rows: pl.DataFrame, calls: int = 200) -> Latency:
@@ -233,12 +268,17 @@ class Endpoint(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster's 
             raise EndpointError(f"no endpoint runs on {self.host} port {port}; materialise the endpoint again")
         return described
 
-    def _wait_until_live(self, use_case: str, target: Target, timeout: float) -> None:
+    def _deployment(self, use_case: str, target: Target, *, seconds: float) -> Deployment:
+        state = self.state(use_case)
+        is_live = state is not None and state.live.deployment == target.deployment
+        return Deployment(number=target.number, url=self.url(use_case), seconds=seconds, is_live=is_live)
+
+    def _wait_until_loaded(self, use_case: str, target: Target, timeout: float) -> None:
         deadline = time.monotonic() + timeout
         while True:
             described = self._require_ours(use_case)
-            live, failure = described["live"], described["failure"]
-            if live is not None and live["deployment"] == target.deployment:
+            there, failure = [described["live"], described["beside"]], described["failure"]
+            if any(version is not None and version["deployment"] == target.deployment for version in there):
                 return
             if failure is not None and failure["requested_at"] == target.requested_at:
                 raise EndpointError(f"version {target.number} did not go live: {failure['reason']}")

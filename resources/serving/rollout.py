@@ -110,9 +110,9 @@ def called_off(state: State | None, target: Target, before: State | None, cause:
         return state
     if state.beside is not None and target == state.beside.target:
         return _after(state, replace(state, beside=None), "called off", target, cause)
-    return (
-        None if before is None else _after(state, replace(before, revision=state.revision), "called off", target, cause)
-    )
+    if before is None:
+        return None
+    return _after(state, replace(state, live=before.live, previous=before.previous), "called off", target, cause)
 
 
 def _after(before: State | None, after: State, change: Change, about: Target, cause: Cause) -> State:

@@ -187,6 +187,11 @@ class State:
         beside = None if self.beside is None else self.beside.target
         return [target for target in (self.live, beside, self.previous) if target is not None]
 
+    def holds(self, target: Target) -> bool:
+        """Whether exactly this is live or beside already."""
+        beside = None if self.beside is None else self.beside.target
+        return any(t is not None and t.deployment == target.deployment for t in (self.live, beside))
+
 
 def to_json(state: State) -> dict[str, Any]:
     """A state as the target file holds it: the live target's fields, and beside them what there is besides."""

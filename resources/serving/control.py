@@ -1,0 +1,107 @@
+"""Moving a rollout on or back by hand or by an orchestrator, with nothing up but the state folder and the server.
+
+Belongs here: a change of the target state, and waiting until the server has followed. Does not belong here: which
+changes there are (`rollout.py`), and deploying (`client.py`). Loads neither Dagster nor MLflow.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from resources import processes
+from resources.errors import EndpointError
+from resources.serving.calls import Connection
+from resources.serving.rollout import Cause, finished, rolled_back, step_on
+from resources.serving.states import State
+from resources.serving.target import StateFolder
+
+FOLLOW_S: Final = 10.0
+"""A server follows within 0.2 s; longer only if it has to load what it goes back to, as after a restart."""
+POLL_S: Final = 0.05
+
+
+@dataclass(frozen=True, kw_only=True)
+class Control:
+    """The rollout of one use case.
+
+    Attributes:
+        folder: Its state folder.
+        host: Where its server listens.
+        port: The same.
+    """
+
+    use_case: str
+    folder: StateFolder
+    host: str
+    port: int
+
+    def roll_back(self, *, by: str, reason: str, timeout: float = FOLLOW_S) -> State:
+        """Take back the version beside the live one; without one, go back to the version that was live before.
+
+        Returns once the server has followed, or at once if no server runs.
+
+        Raises:
+            EndpointError: If there is nothing to go back to, or the server does not follow.
+        """
+        return self._move(rolled_back, by, reason, timeout)
+
+    def step_on(self, *, by: str, reason: str, timeout: float = FOLLOW_S) -> State:
+        """Give the version beside its next share.
+
+        Raises:
+            EndpointError: If no canary is under way, or the server does not follow.
+        """
+        return self._move(step_on, by, reason, timeout)
+
+    def finish(self, *, by: str, reason: str, timeout: float = FOLLOW_S) -> State:
+        """Make the version beside the live one.
+
+        Raises:
+            EndpointError: If no rollout is under way, or the server does not follow.
+        """
+        return self._move(finished, by, reason, timeout)
+
+    def described(self) -> dict[str, Any] | None:
+        """What the server says of itself; None if nothing listens.
+
+        Raises:
+            EndpointError: If what listens is not the server of this state folder.
+        """
+        if processes.port_is_free(self.port, self.host):
+            return None
+        with Connection(self.host, self.port) as connection:
+            described = connection.get(f"/v2/models/{self.use_case}")
+        if described.get("server", {}).get("identity") != self.folder.identity():
+            raise EndpointError(f"port {self.port} is held by another program than the endpoint of {self.use_case}")
+        return described
+
+    def _move(self, transition: Callable[[State, Cause], State], by: str, reason: str, timeout: float) -> State:
+        cause = Cause(at=datetime.now(UTC), by=by, reason=reason)
+
+        def moved(now: State | None) -> State:
+            if now is None:
+                raise EndpointError(f"nothing was ever deployed for {self.use_case}")
+            return transition(now, cause)
+
+        _, after = self.folder.change(moved)
+        if after is None:
+            raise AssertionError("a transition of a state led to none")
+        self._wait(after, timeout)
+        return after
+
+    def _wait(self, state: State, timeout: float) -> None:
+        beside = None if state.beside is None else (state.beside.target.deployment, state.beside.share)
+        deadline = time.monotonic() + timeout
+        while (described := self.described()) is not None:
+            live, other = described["live"], described["beside"]
+            is_beside = beside == (None if other is None else (other["deployment"], other["share"]))
+            if live is not None and live["deployment"] == state.live.deployment and is_beside:
+                return
+            if time.monotonic() > deadline:
+                raise EndpointError(
+                    f"the target state is changed, and the server of {self.use_case} has not followed within "
+                    f"{timeout:.0f} s; it says: {described['reason'] or described['state']}"
+                )
+            time.sleep(POLL_S)
