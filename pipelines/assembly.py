@@ -20,6 +20,7 @@ from assets.stages.evaluation_report import build_evaluation_report
 from assets.stages.exploration import build_exploration_report
 from assets.stages.features import build_features_asset
 from assets.stages.performance_report import build_performance_report
+from assets.stages.prediction_log import build_prediction_log
 from assets.stages.predictions import build_predictions
 from assets.stages.raw import build_raw
 from assets.stages.retraining_decisions import retraining_decisions_spec
@@ -87,6 +88,7 @@ def _assets(use_case: UseCase, declared_at: str) -> list[dg.AssetsDefinition]:
         build_drift_reference(use_case),
         build_endpoint(use_case, declared_at),
         build_predictions(use_case),
+        build_prediction_log(use_case),
         build_drift_report(use_case),
         build_performance_report(use_case),
     ]

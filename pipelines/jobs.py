@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     # Dagster names this type nowhere public.
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
-PURPOSES: Final = ("ingest", "explore", "train", "score", "monitor")
+PURPOSES: Final = ("ingest", "explore", "train", "score", "monitor", "answers")
 
 
 Jobs: TypeAlias = "Mapping[str, UnresolvedAssetJobDefinition]"
@@ -47,7 +47,7 @@ def ingested_assets(use_case: UseCase) -> frozenset[dg.AssetKey]:
 
 
 def build_jobs(use_case: UseCase) -> Jobs:
-    """Ingest, explore, train, score and monitor by purpose, each a job a person can start in the UI."""
+    """Ingest, explore, train, score, monitor and answers by purpose, each a job a person can start in the UI."""
 
     def stages(*names: str) -> dg.AssetSelection:
         group = dg.AssetSelection.groups(use_case.name)
@@ -85,6 +85,12 @@ def build_jobs(use_case: UseCase) -> Jobs:
             selection=stages("drift_report", "performance_report"),
             description="Drift and performance of what was scored, for one partition or a range of them.",
             tags={"purpose": "monitor"},
+        ),
+        dg.define_asset_job(
+            job_name(use_case.name, "answers"),
+            selection=stages("prediction_log"),
+            description="What the endpoint answered, for one partition or a range, and its parity with the lake.",
+            tags={"purpose": "answers"},
         ),
     ]
     return dict(zip(PURPOSES, made, strict=True))

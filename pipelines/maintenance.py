@@ -17,6 +17,7 @@ import polars as pl
 from assets.contracts import UseCase
 from assets.stages.champion import LEDGER
 from assets.stages.common import asset_key, table_name
+from assets.stages.logged_segments import KEEP, shipped
 from pipelines.jobs import job_name
 from resources.clock import Clock
 from resources.lake import Commit, Lake
@@ -26,6 +27,8 @@ from resources.registry import MlflowModelRegistry
 from resources.report_upkeep import pages_before, remove_pages
 from resources.reports import Reports
 from resources.run_logs import forget_log, logs_before
+from resources.serving.client import Endpoint
+from resources.serving.logged import log_folder, logged_segments
 
 MAINTAIN: Final = "maintain"
 CODE_VERSION: Final = "1"
@@ -43,13 +46,15 @@ class Upkeep(dg.Config):
 
 
 def build_maintenance_job(use_case: UseCase) -> dg.JobDefinition:
-    """Compaction and vacuum of the lake, and an end to old reports, MLflow runs and logs of Dagster runs."""
+    """Compaction and vacuum of the lake, and an end to old reports, MLflow runs, logs of Dagster runs and segments."""
     parts = [_model_runs(use_case), _lake_tables(use_case), _reports(use_case), _run_logs(use_case)]
+    parts += [_answer_segments(use_case)]
 
     @dg.job(
         name=job_name(use_case.name, MAINTAIN),
         description="Small files of lake tables are put together. Table versions that no registered model needs, old "
-        "pages of reports, MLflow runs that no champion came from and the logs of old Dagster runs are taken away.",
+        "pages of reports, MLflow runs that no champion came from, the logs of old Dagster runs, and what the endpoint "
+        "logged and the lake has, are taken away.",
         tags={"purpose": MAINTAIN},
         config=dg.ConfigMapping(
             config_schema={"dry_run": dg.Field(bool, default_value=False, description="Only say what would go.")},
@@ -183,6 +188,26 @@ def _run_logs(use_case: UseCase) -> dg.OpDefinition:
         )
 
     return run_logs
+
+
+def _answer_segments(use_case: UseCase) -> dg.OpDefinition:
+    @dg.op(name="answer_segments", out=dg.Out(dg.Nothing))
+    def answer_segments(
+        context: dg.OpExecutionContext, config: Upkeep, lake: Lake, endpoint_server: Endpoint, clock: Clock
+    ) -> None:
+        there = logged_segments(log_folder(endpoint_server, use_case.name))
+        # Only what `prediction_log` has read to its end: where it never runs, the only copy stays.
+        done = shipped(use_case, lake, there, clock.now() - KEEP)
+        for segment in done if not config.dry_run else ():
+            segment.path.unlink()
+        facts = {
+            "removed_segments": len(done),
+            "removed_bytes": sum(segment.size for segment in done),
+            "kept_segments": len(there) - len(done),
+        }
+        _report(context, config, facts)
+
+    return answer_segments
 
 
 def _report(context: dg.OpExecutionContext, config: Upkeep, facts: Mapping[str, object]) -> None:

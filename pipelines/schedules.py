@@ -12,6 +12,7 @@ import dagster as dg
 
 from assets.contracts import UseCase
 from assets.stages.common import table_name
+from assets.stages.logged_segments import due, outside
 from pipelines.attempts import ALONE
 from pipelines.backlog import RANGE
 from pipelines.jobs import Jobs, job_name, schedule_name
@@ -21,6 +22,8 @@ from pipelines.upkeep import monitor_due
 from resources.clock import Clock
 from resources.lake import Lake
 from resources.locks import is_held, line_lock
+from resources.serving.client import Endpoint
+from resources.serving.logged import log_folder, logged_segments
 
 if TYPE_CHECKING:
     # Dagster names this type nowhere public.
@@ -35,6 +38,7 @@ def build_schedules(use_case: UseCase, jobs: Jobs, home: Path) -> list[dg.Schedu
     """All schedules of a use case, in the time zone of its partitions; on by default."""
     return [
         _monitoring(use_case, jobs, home),
+        _answers(use_case, jobs, home),
         _retraining(use_case, jobs, home),
         _weekly(use_case, "exploration", jobs["explore"], "What the cleaned tables hold.", hour=1),
     ]
@@ -58,10 +62,38 @@ def _monitoring(use_case: UseCase, jobs: Jobs, home: Path) -> dg.ScheduleDefinit
         if not scored:
             return dg.SkipReason("nothing has been scored yet")
         when = context.scheduled_execution_time.isoformat()
-        due = {*monitor_due(use_case, lake), max(scored)}
-        return [_over(use_case, "monitor", first, last, when) for first, last in use_case.partitions.ranges(due)]
+        keys = {*monitor_due(use_case, lake), max(scored)}
+        return [_over(use_case, "monitor", first, last, when) for first, last in use_case.partitions.ranges(keys)]
 
     return monitoring
+
+
+def _answers(use_case: UseCase, jobs: Jobs, home: Path) -> dg.ScheduleDefinition:
+    """Daily: the partitions that ended and of which the endpoint has answers that the lake lacks."""
+
+    @dg.schedule(
+        name=schedule_name(use_case.name, "answers"),
+        job=jobs["answers"],
+        cron_schedule=f"15 {use_case.automation.hour} * * *",
+        execution_timezone=use_case.partitions.timezone,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description="Reads the endpoint's log into the lake, and compares answers whose data has landed since.",
+    )
+    def answers(
+        context: dg.ScheduleEvaluationContext, lake: Lake, endpoint_server: Endpoint
+    ) -> Sequence[dg.RunRequest] | dg.SkipReason:
+        if is_held(line_lock(home)):
+            return dg.SkipReason(BUSY)
+        segments = logged_segments(log_folder(endpoint_server, use_case.name))
+        keys = due(use_case, lake, segments, context.scheduled_execution_time)
+        if not keys:
+            strange = outside(use_case, segments)
+            more = f"; {strange} segments hold answers of days that are no partitions" if strange else ""
+            return dg.SkipReason(f"the endpoint gave no answers that the lake lacks, on days that are over{more}")
+        when = context.scheduled_execution_time.isoformat()
+        return [_over(use_case, "answers", first, last, when) for first, last in use_case.partitions.ranges(keys)]
+
+    return answers
 
 
 def _retraining(use_case: UseCase, jobs: Jobs, home: Path) -> dg.ScheduleDefinition:

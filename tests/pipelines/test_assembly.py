@@ -29,22 +29,24 @@ STAGES = {
     "drift_reference": ["drift_reference"],
     "endpoint": ["endpoint"],
     "predictions": ["predictions"],
+    "prediction_log": ["prediction_log"],
     "drift_report": ["drift_report"],
     "performance_report": ["performance_report"],
     "retraining_decisions": ["retraining_decisions"],
 }
 DAILY = {f"{s}_{t}" for s in ("raw", "cleaned", "quarantined") for t in ("weather", "flights")}
-DAILY |= {"features", "predictions", "drift_report", "performance_report"}
+DAILY |= {"features", "predictions", "prediction_log", "drift_report", "performance_report"}
 JOBS = {
     "ingest": ["raw", "cleaned", "features"],
     "explore": ["exploration"],
     "train": ["training_set", "candidate", "evaluation_report", "champion", "drift_reference", "endpoint"],
     "score": ["predictions"],
     "monitor": ["drift_report", "performance_report"],
+    "answers": ["prediction_log"],
 }
 WITHOUT_ASSETS = {"deliver", "maintain"}
 SENSORS = {"new_data", "code_change", "monitoring", "alert", "silence"}
-SCHEDULES = {"delivery", "monitoring", "retraining", "exploration", "maintenance"}
+SCHEDULES = {"delivery", "monitoring", "answers", "retraining", "exploration", "maintenance"}
 BLOCKING = {
     "cleaned_airports": {
         "every_row_is_accounted_for",
@@ -87,6 +89,7 @@ TELLING = {
     "cleaned_weather": {"pressures_are_reported", "every_airport_reports"},
     "cleaned_flights": {"few_flights_are_cancelled"},
     "features": {"labels_are_known", "no_feature_is_empty"},
+    "prediction_log": {"online_features_equal_offline", "every_line_of_the_log_is_whole"},
     "drift_report": {"nothing_has_drifted"},
     "performance_report": {"performance_is_in_control", "labels_arrive"},
     "evaluation_report": {
@@ -192,6 +195,7 @@ def test_a_table_shows_its_columns_with_types_and_meaning(name: str) -> None:
         ("champion", {"evaluation_report"}),
         ("endpoint", {"champion", "training_set"}),
         ("predictions", {"features", "champion"}),
+        ("prediction_log", {"endpoint", *(f"cleaned_{t}" for t in TABLES)}),
         ("drift_reference", {"champion"}),
         ("drift_report", {"features", "predictions", "drift_reference"}),
         ("performance_report", {"features", "predictions"}),
