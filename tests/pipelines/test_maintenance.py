@@ -18,9 +18,11 @@ from resources.errors import RegistryError
 from resources.lake import Commit
 from resources.mlflow_runs import open_run
 from resources.reports import Reports
+from resources.serving.client import Endpoint
 from tests.support import few_days
 from tests.support.few_days import Home, failures
 from tests.support.instance import write_instance_file
+from tests.support.logged import LoggedHome, answers
 
 STAGES = ("training_set", "logistic_regression", "evaluation_report", "champion")
 WINDOWS = ("train", "validation", "test")
@@ -76,6 +78,7 @@ def maintain(before: Before, *, dry_run: bool) -> dict[str, dict[str, Any]]:
         "registry": home.registry,
         "reports": Reports(root=str(home.folder / "reports")),
         "clock": before.clock,
+        "endpoint_server": Endpoint(port=1, state_root=str(home.folder / "serving"), home=str(home.folder)),
     }
     job = build_maintenance_job(home.use_case)
     with instance_of(home) as instance:
@@ -228,3 +231,33 @@ def test_the_ledger_tells_who_was_champion(before: Before, tmp_path: Path) -> No
     assert versions == {"flight_delays/1"}
     assert len(promotions) == 1
     assert champions(before.home.use_case, Home(folder=tmp_path, landing=tmp_path).lake) == (set(), set())
+
+
+def removed_segments(home: LoggedHome, folder: Path, *, dry_run: bool = False) -> int:
+    """Run that part of the job long after the answers; what it reported."""
+    clock = Clock(file=str(folder / "now"))
+    clock.set(answers(count=1)[0]["answered_at"] + timedelta(days=30))
+    op = next(node.definition for node in build_maintenance_job(home.use_case).nodes if node.name == "answer_segments")
+
+    @dg.job
+    def alone() -> None:
+        op()
+
+    given = {"ops": {"answer_segments": {"config": {"dry_run": dry_run}}}}
+    resources = {"lake": home.lake, "endpoint_server": home.endpoint, "clock": clock}
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = alone.execute_in_process(instance=instance, resources=resources, run_config=given)
+    (output,) = (event for event in result.all_events if event.is_successful_output)
+    return int(output.step_output_data.metadata["removed_segments"].value)  # type: ignore[arg-type]
+
+
+def test_segments_of_the_endpoint_go_once_their_answers_are_in_the_lake(tmp_path: Path) -> None:
+    home = LoggedHome(tmp_path)
+    home.land()
+    home.answer(answers())
+    assert removed_segments(home, tmp_path) == 0
+    assert home.materialise().success
+    assert (removed_segments(home, tmp_path, dry_run=True), len(home.segments)) == (1, 1)
+    assert (removed_segments(home, tmp_path), len(home.segments)) == (1, 0)
+    assert home.materialise().success
+    assert len(home.rows()) == len(answers())
