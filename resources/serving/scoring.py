@@ -49,8 +49,11 @@ class Scoring:
             return
         parts = [part for asked in batch for part in self._parts(asked, status)]
         trial = None if status.beside is None else status.beside.live
-        for live in {id(part.live): part.live for part in parts}.values():
-            self._score(live, kind, [part for part in parts if part.live is live])
+        groups: dict[tuple[int, bool], list[Part]] = {}
+        for part in parts:
+            groups.setdefault((id(part.live), part.mode == NAMED), []).append(part)
+        for group in groups.values():
+            self._score(group[0].live, kind, group)
         if failed := [part for part in parts if part.error is not None and part.live is trial and part.mode != NAMED]:
             for part in failed:
                 part.live, part.mode, part.error = status.live, "live", None
@@ -98,7 +101,9 @@ class Scoring:
         rows = parts[0].rows if len(parts) == 1 else [row for part in parts for row in part.rows]
         try:
             features, times = self._features_of(live, kind, rows)
-            scores = self._scored(live, features, is_last_try=len(parts) == 1)
+            # Rows sent to one version by its number are not split by chance, so they say nothing of the other.
+            is_counted = parts[0].mode != NAMED
+            scores = self._scored(live, features, is_counted=is_counted, is_last_try=len(parts) == 1)
         except Exception as error:  # noqa: BLE001 - see below
             # The edge to code of a model: whatever it throws belongs to the questions that made it do so.
             if len(parts) > 1:
@@ -122,10 +127,10 @@ class Scoring:
         built = live.scorer.features(frame_of(rows, self._inputs))
         return built.select(self._features).rows(), built[PREDICTION_TIME].to_list()
 
-    def _scored(self, live: Live, features: Sequence[Row], *, is_last_try: bool) -> Scores:
-        """Scores of feature rows by one version, noted for its rollout."""
+    def _scored(self, live: Live, features: Sequence[Row], *, is_counted: bool, is_last_try: bool) -> Scores:
+        """Scores of feature rows by one version, noted for its rollout if they count."""
         began, number, rows = time.perf_counter(), live.target.number, len(features)
-        record = partial(self._deployments.evidence.record, number, rows=rows)
+        record = partial(self._deployments.evidence.record, number, rows=rows) if is_counted else _nothing
         try:
             scores = live.scorer.predict(features)
             _require_numbers(scores, rows, number)
@@ -164,7 +169,7 @@ class Scoring:
             return None
         kind = asked.question.kind
         features, times = self._features_of(shadow, kind, asked.question.rows)
-        scores = self._scored(shadow, features, is_last_try=True)
+        scores = self._scored(shadow, features, is_counted=True, is_last_try=True)
         return Answer(
             id=cast("Answer", asked.answer).id,
             versions=(shadow.target.number,) * len(scores),
@@ -192,6 +197,10 @@ class Scoring:
             return missing
         columns = zip(self._features, zip(*asked.features, strict=True), strict=True)
         return missing + [n for n, values in columns if None in values and n not in missing]
+
+
+def _nothing(**_: object) -> None:
+    """In place of a record that is not to be made."""
 
 
 def _require_numbers(scores: Scores, rows: int, version: int) -> None:
