@@ -6,7 +6,9 @@ Belongs here: questions to a running program and what its answers mean. Does not
 
 import json
 import urllib.request
+from collections.abc import Mapping
 from http.client import HTTPException
+from types import MappingProxyType
 from typing import Any, Final
 
 TIMEOUT_SECONDS: Final = 5.0
@@ -46,9 +48,9 @@ def broken_locations(dagster: str) -> dict[str, str]:
     return {name: _root_cause(state) for name, state in broken.items()}
 
 
-def live_versions(endpoint: str, model: str) -> list[str] | None:
-    """Versions of `model` that the endpoint serves; None if it does not answer or does not know the model."""
-    answer = _ask(f"{endpoint}/v2/models/{model}")
+def live_versions(endpoint: str, model: str, key: str) -> list[str] | None:
+    """Versions of `model` that the endpoint serves; None if it does not answer, or not for that model and key."""
+    answer = _ask(f"{endpoint}/v2/models/{model}", headers={"Authorization": f"Bearer {key}"})
     return None if answer is None else [str(version) for version in json.loads(answer)["versions"]]
 
 
@@ -66,9 +68,14 @@ def _graphql(dagster: str, query: str, timeout: float = TIMEOUT_SECONDS) -> dict
     return data
 
 
-def _ask(url: str, body: bytes | None = None, timeout: float = TIMEOUT_SECONDS) -> bytes | None:
+def _ask(
+    url: str,
+    body: bytes | None = None,
+    timeout: float = TIMEOUT_SECONDS,
+    headers: Mapping[str, str] = MappingProxyType({}),
+) -> bytes | None:
     """The body of an answer 200, or None when nothing, or something else, answers there."""
-    request = urllib.request.Request(url, data=body, headers={"Content-Type": "application/json"})  # noqa: S310  # loopback
+    request = urllib.request.Request(url, data=body, headers={"Content-Type": "application/json", **headers})  # noqa: S310  # loopback
     try:
         with urllib.request.urlopen(request, timeout=timeout) as response:  # noqa: S310  # loopback
             content: bytes = response.read()

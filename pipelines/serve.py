@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +32,9 @@ from resources.serving.answers import problem
 from resources.serving.log_policy import LogPolicy
 from resources.serving.service import Field, Signature
 from resources.serving.target import StateFolder
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
 
 LOG: Final = logging.getLogger(__name__)
 PACKAGES: Final = ("assets", "pipelines", "resources")
@@ -87,6 +90,10 @@ class UseCaseScorer:
     def predict(self, features: Sequence[tuple[Any, ...]]) -> npt.NDArray[np.float64]:
         """Scores, shape (n,) for one output, else (n, outputs)."""
         return self._model.predict_rows(features)
+
+    def explain(self, features: pl.DataFrame) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Contributions, shape (n, n_features), and the raw score they are counted from, shape (width,)."""
+        return self._model.explain(features), self._model.reference
 
     def warm_up(self) -> None:
         """Ask about the last known entities: every index of the history is then built, every library loaded.
@@ -187,23 +194,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = "false"
     log_as_json()
+    from resources.serving.server import create_app
+
     try:
         listening = listen(given.host, given.port, allow_remote=given.allow_remote)
-        service = load_service(given.use_case)
+        service, folder = load_service(given.use_case), StateFolder(given.state.resolve())
+        app = create_app(service, folder, LogPolicy(durability=given.log), needs_keys=given.allow_remote)
     except ThroughlineError as error:
         sys.stderr.write(f"throughline: {error}\n")
         return 1
-    _serve(service, StateFolder(given.state.resolve()), LogPolicy(durability=given.log), listening)
+    _serve(service, app, listening)
     return 0
 
 
-def _serve(service: UseCaseService, folder: StateFolder, policy: LogPolicy, listening: socket.socket) -> None:
+def _serve(service: UseCaseService, app: "ASGIApp", listening: socket.socket) -> None:
     import uvicorn
 
-    from resources.serving.server import create_app
-
     config = uvicorn.Config(
-        create_app(service, folder, policy),
+        app,
         log_config=None,
         access_log=False,
         server_header=False,

@@ -16,6 +16,7 @@ from pipelines.programs import DAGSTER, EVIDENTLY, HOST, Service, services
 from resources import processes
 from resources.errors import ThroughlineError
 from resources.objects import ObjectStore
+from resources.serving.keys import own_key
 from resources.serving.ports import allotted, process_name
 from resources.settings import Settings
 
@@ -141,7 +142,7 @@ def status(settings: Settings, use_cases: Sequence[str]) -> str:
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     roots = {service.name: service.root for service in shown}
     known = dict.fromkeys([*allotted(settings.home), *use_cases])
-    return "\n".join([*lines, "", *(_live(roots.get(process_name(name)), name) for name in known)])
+    return "\n".join([*lines, "", *(_live(roots.get(process_name(name)), name, settings) for name in known)])
 
 
 def _initialise_dagster() -> None:
@@ -192,10 +193,10 @@ def _dagster(settings: Settings) -> str:
     return f"http://{HOST}:{settings.dagster_port}"
 
 
-def _live(endpoint: str | None, use_case: str) -> str:
+def _live(endpoint: str | None, use_case: str, settings: Settings) -> str:
     if endpoint is None:
         return f"No model of {use_case} is live: its line has not run yet."
-    versions = health.live_versions(endpoint, use_case)
+    versions = health.live_versions(endpoint, use_case, own_key(settings.serving_home / use_case))
     if versions is None:
         return f"No model is live: {endpoint} does not answer for {use_case}."
     return f"Live at {endpoint}: {use_case}, version {', '.join(versions)}"

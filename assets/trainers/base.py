@@ -101,6 +101,11 @@ class Model(Protocol):
         """
         ...
 
+    @property
+    def reference(self) -> npt.NDArray[np.float64]:
+        """The raw score that contributions are counted from, shape (width,)."""
+        ...
+
     def save(self, folder: Path) -> None:
         """Write the model into an existing empty folder: `model.json` plus skops, cbm or safetensors; no pickle."""
         ...

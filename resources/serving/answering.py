@@ -21,6 +21,7 @@ from resources.serving.asked import Asked
 from resources.serving.batching import Batcher
 from resources.serving.deployments import Companion, Deployments, Failure, Live, Status
 from resources.serving.entries import Columns, Entry
+from resources.serving.explaining import Explaining
 from resources.serving.guardrails import Verdict
 from resources.serving.log_policy import LogPolicy
 from resources.serving.metrics import Metrics
@@ -49,6 +50,7 @@ class Answering:
         self.metrics.watch("throughline_log_lag_seconds", "Age of the oldest answer not yet written.", self._lag)
         self.started_at = time.monotonic()
         self._columns = Columns(service.signature, folder.root)
+        self.explaining = Explaining(service.signature.features)
         self._shadow = Shadow(self.metrics.shadow_dropped.inc)
         self._scoring = Scoring(service, self.deployments, self._shadow)
         # Rows of features are a matter of microseconds and must not wait for those whose features are still to be made.
@@ -65,6 +67,7 @@ class Answering:
         await run_in_threadpool(self._shadow.stop)
         for batcher in self._batchers.values():
             await run_in_threadpool(batcher.close)
+        await run_in_threadpool(self.explaining.close)
         await run_in_threadpool(self.log.stop)
 
     def live(self) -> Live:

@@ -36,10 +36,11 @@ class Latency:
 class Connection:
     """One connection to a server, opened when first used."""
 
-    def __init__(self, host: str, port: int, timeout: float = 30.0) -> None:
-        """Take where to connect to, and the seconds any one answer may take."""
+    def __init__(self, host: str, port: int, timeout: float = 30.0, *, key: str) -> None:
+        """Take where to connect to, the seconds any one answer may take, and the API key to ask with."""
         self._http = http.client.HTTPConnection(host, port, timeout=timeout)
         self._where = f"http://{host}:{port}"
+        self._headers = {"Content-Type": "application/json", "Authorization": f"Bearer {key}"}
 
     def __enter__(self) -> "Connection":
         return self
@@ -67,7 +68,7 @@ class Connection:
 
     def _ask(self, method: str, path: str, body: bytes | None) -> dict[str, Any]:
         try:
-            self._http.request(method, path, body, {"Content-Type": "application/json"})
+            self._http.request(method, path, body, self._headers)
             response = self._http.getresponse()
             content = response.read()
         except (OSError, http.client.HTTPException) as error:

@@ -21,6 +21,7 @@ from resources.errors import EndpointError
 from resources.serving.answers import scores_of
 from resources.serving.calls import Connection, Latency, bodies, timed
 from resources.serving.control import Control
+from resources.serving.keys import own_key
 from resources.serving.ports import PORT_VARIABLE, port_of, process_name
 from resources.serving.rollout import Cause, begin, called_off
 from resources.serving.states import Event, Plan, State, Target
@@ -206,7 +207,7 @@ class Endpoint(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster's 
         return None if described is None or described["live"] is None else int(described["live"]["version"])
 
     def _connection(self, use_case: str) -> Connection:
-        return Connection(self.host, self.port_of(use_case))
+        return Connection(self.host, self.port_of(use_case), key=own_key(self._folder(use_case).root))
 
     def _folder(self, use_case: str) -> StateFolder:
         return StateFolder(Path(self.state_root) / use_case)

@@ -13,6 +13,7 @@ from typing import Any, Final
 from resources import processes
 from resources.errors import EndpointError
 from resources.serving.calls import Connection
+from resources.serving.keys import own_key
 from resources.serving.rollout import Cause, finished, rolled_back, step_on
 from resources.serving.states import State
 from resources.serving.target import StateFolder
@@ -71,7 +72,7 @@ class Control:
         """
         if processes.port_is_free(self.port, self.host):
             return None
-        with Connection(self.host, self.port) as connection:
+        with Connection(self.host, self.port, key=own_key(self.folder.root)) as connection:
             described = connection.get(f"/v2/models/{self.use_case}")
         if described.get("server", {}).get("identity") != self.folder.identity():
             raise EndpointError(f"port {self.port} is held by another program than the endpoint of {self.use_case}")

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias
+from urllib.parse import parse_qs
 
 import orjson
 from starlette.requests import ClientDisconnect
@@ -21,6 +22,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from resources.serving.answering import Answering
 from resources.serving.answers import predictions
 from resources.serving.asked import Asked, NotReadyError
+from resources.serving.explaining import BusyError
 from resources.serving.log_policy import NotLoggedError
 from resources.serving.middleware import JSON, LEFT, failure, read_json_body, request_id_of
 from resources.serving.protocol import infer_answer, parse_invocations
@@ -40,6 +42,7 @@ class ScoringRoute:
     read: Callable[[bytes], Question]
     write: Callable[[Asked], dict[str, Any]]
     version: int | None = None
+    can_explain: bool = True
 
 
 def scoring_routes(endpoint: Answering) -> dict[str, ScoringRoute]:
@@ -53,7 +56,9 @@ def scoring_routes(endpoint: Answering) -> dict[str, ScoringRoute]:
         return {"predictions": predictions(answered(asked))}
 
     infer = ScoringRoute(f"/v2/models/{name}/infer", InferReader(signature).read, inferred)
-    invocations = ScoringRoute("/invocations", lambda body: parse_invocations(body, signature), invoked)
+    invocations = ScoringRoute(
+        "/invocations", lambda body: parse_invocations(body, signature), invoked, can_explain=False
+    )
     return {route.path: route for route in (infer, invocations)}
 
 
@@ -65,6 +70,7 @@ class Front:
         self._app, self._endpoint, self._traffic = app, endpoint, endpoint.traffic
         self._routes, self._model = scoring_routes(endpoint), f"/v2/models/{endpoint.service.use_case}"
         self._infer = f"{self._model}/infer"
+        self._explaining = endpoint.explaining
         self._versioned = re.compile(rf"{self._model}/versions/(\d{{1,9}})/infer")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -77,9 +83,9 @@ class Front:
         traffic.in_progress += 1
         status = LEFT
         try:
-            status, content = await self._answer(route, scope, receive, request_id, began)
+            status, content, headers = await self._answer(route, scope, receive, request_id, began)
             if status != LEFT:
-                await _send(send, status, content, request_id)
+                await _send(send, status, content, request_id, headers)
         finally:
             traffic.in_progress -= 1
             traffic.answered(route.path, status, time.perf_counter() - began)
@@ -93,28 +99,35 @@ class Front:
 
     async def _answer(
         self, route: ScoringRoute, scope: Scope, receive: Receive, request_id: str, began: float
-    ) -> tuple[int, bytes]:
+    ) -> tuple[int, bytes, Headers]:
         if scope["method"] != "POST":
-            return 405, orjson.dumps({"error": f"{route.path} is asked with POST"})
+            return 405, orjson.dumps({"error": f"{route.path} is asked with POST"}), [(b"allow", b"POST")]
         try:
+            is_explained = _wants_explanation(scope["query_string"], route)
             question = route.read(await read_json_body(scope, receive))
+            if is_explained:
+                self._explaining.admit(len(question.rows))
             future: asyncio.Future[Asked] = asyncio.get_running_loop().create_future()
             finish = _waiting(future)
             asked = Asked(question=question, request_id=request_id, began=began, finish=finish, version=route.version)
             self._endpoint.ask(asked)
-            return 200, orjson.dumps(route.write(await future))
+            content = route.write(await future)
+            if is_explained:
+                content["outputs"].append(await self._explaining.tensor(asked))
+            return 200, orjson.dumps(content), []
         except RequestError as error:
             said = {"error": str(error)} | ({"field": error.field} if error.field else {})
-            return error.status, orjson.dumps(said)
+            headers = [(b"retry-after", b"%d" % error.retry_after_s)] if isinstance(error, BusyError) else []
+            return error.status, orjson.dumps(said), headers
         except (NotReadyError, NotLoggedError) as error:
-            return 503, orjson.dumps({"error": str(error)})
+            return 503, orjson.dumps({"error": str(error)}), []
         except ClientDisconnect:
-            return LEFT, b""
+            return LEFT, b"", []
         except Exception:
             # The edge: a caller gets an id instead of a traceback, the log gets both.
             LOG.exception("request failed", extra={"request_id": request_id, "path": route.path})
             self._traffic.errors += 1
-            return 500, orjson.dumps(failure(request_id))
+            return 500, orjson.dumps(failure(request_id)), []
 
 
 def answered(asked: Asked) -> Any:
@@ -128,6 +141,17 @@ def answered(asked: Asked) -> Any:
     return asked.answer
 
 
+def _wants_explanation(query: bytes, route: ScoringRoute) -> bool:
+    if not query:
+        return False
+    said = parse_qs(query.decode("latin-1"), keep_blank_values=True).get("explain", ["false"])[-1].lower()
+    if said not in ("true", "false"):
+        raise RequestError(f"'explain' is {said[:60]!r}; send true or false", field="explain")
+    if said == "true" and not route.can_explain:
+        raise RequestError("this route has no place for an explanation; ask /v2/models/.../infer", field="explain")
+    return said == "true"
+
+
 def _waiting(future: "asyncio.Future[Asked]") -> Callable[[Asked], None]:
     def finish(asked: Asked) -> None:
         if not future.done():  # the caller may have left
@@ -136,11 +160,12 @@ def _waiting(future: "asyncio.Future[Asked]") -> Callable[[Asked], None]:
     return finish
 
 
-async def _send(send: Send, status: int, content: bytes, request_id: str) -> None:
+async def _send(send: Send, status: int, content: bytes, request_id: str, more: Headers) -> None:
     headers = [
         (b"content-type", JSON),
         (b"content-length", b"%d" % len(content)),
         (b"x-request-id", request_id.encode()),
+        *more,
     ]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": content})

@@ -4,27 +4,38 @@ Belongs here: schemas and examples. Does not belong here: what is accepted; that
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import polars as pl
 
 from resources.serving.answers import outputs_metadata, prediction_schema
+from resources.serving.explaining import CONTRIBUTION
 from resources.serving.protocol import datatype
 from resources.serving.rows import MAX_ROWS
 from resources.serving.service import Field, Signature
+
+EXPLAIN: Final = {
+    "name": "explain",
+    "in": "query",
+    "description": "Add a tensor `contribution` [rows, features]: what each feature adds to the raw score.",
+    "schema": {"type": "boolean", "default": False},
+}
 
 
 def scoring_paths(use_case: str, signature: Signature) -> dict[str, Any]:
     """OpenAPI of the routes that score rows, by path."""
     infer = (
         "Score rows in the Open Inference Protocol: what a caller knows, or full feature rows; never a mixture.",
-        _infer_body(signature),
+        {**_infer_body(signature), "parameters": [EXPLAIN]},
     )
     version = (
         "Score rows with the live version, or the one beside it, by its number: whatever its share.",
         {
             **_infer_body(signature),
-            "parameters": [{"name": "version", "in": "path", "required": True, "schema": {"type": "integer"}}],
+            "parameters": [
+                {"name": "version", "in": "path", "required": True, "schema": {"type": "integer", "minimum": 1}},
+                EXPLAIN,
+            ],
         },
     )
     invocations = (
@@ -87,10 +98,13 @@ def _body(schema: dict[str, Any], example: dict[str, Any], answer: dict[str, Any
     described = {
         "200": ("Scores", answer),
         "400": ("Malformed; names the field", error),
+        "401": ("No API key, where one is needed", error),
+        "408": ("The body did not arrive in time", error),
         "413": ("Too large", error),
         "415": ("Not JSON", error),
+        "429": ("More than the key, or the explanations, may be asked for; `Retry-After` says when again", error),
         "500": ("A defect of the endpoint", error),
-        "503": ("No version is live", error),
+        "503": ("No version is live, or the log cannot keep the answer", error),
     }
     return {
         "requestBody": {"required": True, "content": {"application/json": {"schema": schema, "example": example}}},
@@ -107,7 +121,7 @@ def _answers(signature: Signature) -> dict[str, Any]:
         "type": "object",
         "required": ["name", "shape", "datatype", "data"],
         "properties": {
-            "name": {"type": "string", "enum": [output["name"] for output in described]},
+            "name": {"type": "string", "enum": [*(output["name"] for output in described), CONTRIBUTION]},
             "shape": {"type": "array", "items": {"type": "integer"}},
             "datatype": {"type": "string", "enum": list(dict.fromkeys(output["datatype"] for output in described))},
             "data": {"type": "array", "items": {}, "description": "Row by row, in one flat list."},

@@ -9,8 +9,6 @@ number allows. Source: RFC 2104; truncated as its section 5 permits.
 """
 
 import hmac
-import os
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,11 +16,10 @@ from typing import Any, Final
 
 import orjson
 
-from resources.errors import EndpointError
-from resources.serving.segments import sync_folder
+from resources.serving.secret_files import SECRET_BYTES, secret
 
 KEY_FILE: Final = "personal.key"
-KEY_BYTES: Final = 32
+KEY_BYTES: Final = SECRET_BYTES
 HASH_BYTES: Final = 16
 """128 bits: no two values of one home meet by chance."""
 
@@ -72,34 +69,4 @@ def key_of(folder: Path) -> bytes:
     Raises:
         EndpointError: If the file does not hold a key, or others than its owner may read it.
     """
-    path = folder / KEY_FILE
-    if not path.is_file():
-        _make(path)
-    if path.stat().st_mode & 0o077:
-        raise EndpointError(f"{path} can be read by others than its owner; run chmod 600 on it")
-    key = path.read_bytes()
-    if len(key) != KEY_BYTES:
-        raise EndpointError(
-            f"{path} holds {len(key)} bytes and no key of {KEY_BYTES}; bring it back from a backup, or delete it, and "
-            "personal values will be hashed anew"
-        )
-    return key
-
-
-def _make(path: Path) -> None:
-    """Whole or absent; if another process was first, its key holds."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    mine = path.with_name(f".{KEY_FILE}.{secrets.token_hex(8)}")
-    handle = os.open(mine, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(secrets.token_bytes(KEY_BYTES))
-            file.flush()
-            os.fsync(file.fileno())
-        try:
-            os.link(mine, path)
-        except FileExistsError:
-            return
-        sync_folder(path.parent)  # no value may be hashed with a key that a loss of power takes away
-    finally:
-        mine.unlink()
+    return secret(folder / KEY_FILE)

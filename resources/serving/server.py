@@ -14,6 +14,8 @@ from starlette.types import ASGIApp
 from resources.serving.answering import Answering
 from resources.serving.asked import NotReadyError
 from resources.serving.front import Front
+from resources.serving.gate import Gate
+from resources.serving.keys import KeyFile, Keyring
 from resources.serving.log_policy import LogPolicy
 from resources.serving.metrics import CONTENT_TYPE
 from resources.serving.middleware import Observe
@@ -26,13 +28,14 @@ VERSION: Final = "2"
 """Of the Open Inference Protocol."""
 
 
-def create_app(service: ScoringService, folder: StateFolder, policy: LogPolicy) -> ASGIApp:
+def create_app(service: ScoringService, folder: StateFolder, policy: LogPolicy, *, needs_keys: bool = False) -> ASGIApp:
     """The endpoint of one use case.
 
     Args:
         service: What is served.
         folder: Where its target state, versions and log are.
         policy: How safe the log is.
+        needs_keys: Whether nobody may ask without an API key, even if there are no keys yet.
     """
     endpoint, name = Answering(service, folder, policy), service.use_case
     app = FastAPI(
@@ -42,7 +45,8 @@ def create_app(service: ScoringService, folder: StateFolder, policy: LogPolicy) 
     _add_errors(app, name)
     _add_state(app, endpoint)
     _describe_scoring(app, service)
-    return Front(app, endpoint)
+    keyring = Keyring(KeyFile(folder.root), are_needed=needs_keys)
+    return Gate(Front(app, endpoint), keyring, endpoint.traffic)
 
 
 def _describe_scoring(app: FastAPI, service: ScoringService) -> None:

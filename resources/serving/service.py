@@ -85,6 +85,18 @@ class Scorer(Protocol):
         """
         ...
 
+    def explain(self, features: pl.DataFrame) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """What each feature contributes to the score of each row, before calibration.
+
+        Args:
+            features: Exactly the feature fields, shape (n, n_features).
+
+        Returns:
+            Contributions, shape (n, n_features), in the declared order, and the raw score they are counted from, shape
+            (width,). In the unit of the raw score: log odds for a binary task.
+        """
+        ...
+
     def warm_up(self) -> None:
         """Do once what the first request would otherwise wait for.
 
