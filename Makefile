@@ -17,10 +17,10 @@ bin := .venv/bin
 ready := .venv/.ready
 dev := .venv/.ready-dev
 
-.PHONY: help run line feed up monitor replay alive status stop test lint bench setup setup-dev lock
+.PHONY: help run line feed up monitor replay alive status stop test lint bench bench-serving setup setup-dev lock
 
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
 
 run: $(ready) ## Set up, run the line, leave endpoints, Dagster and MLflow up (USE_CASE=name: of one use case)
 	@$(bin)/throughline run $(USE_CASE)
@@ -59,6 +59,9 @@ lint: $(dev) ## Check style, formatting and types
 
 bench: $(ready) ## Measure the line: seconds and memory per stage
 	@$(bin)/python -m infra.bench $(BENCH_ARGS)
+
+bench-serving: $(ready) ## Measure the endpoint against other servers of models (they need wrk)
+	@$(bin)/python -m infra.bench.serving $(BENCH_ARGS)
 
 setup: $(ready) ## Make .venv from requirements.lock
 

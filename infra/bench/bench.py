@@ -156,7 +156,7 @@ class Bench:
     def env(self, home: str) -> Mapping[str, str]:
         """A state folder and ports of its own, and the files that all runs share."""
         own = {name: value for name, value in os.environ.items() if not name.startswith(THEIRS)}
-        ports = {f"THROUGHLINE_{name}_PORT": str(_free_port()) for name in ("ENDPOINT", "DAGSTER", "MLFLOW")}
+        ports = {f"THROUGHLINE_{name}_PORT": str(free_port()) for name in ("ENDPOINT", "DAGSTER", "MLFLOW")}
         landing = {"THROUGHLINE_LANDING": str(self.room / "landing")}
         return {**own, **ports, **landing, "THROUGHLINE_HOME": str(self.room / home)}
 
@@ -193,7 +193,8 @@ def _outside(run: Measured) -> float:
     return run.told.seconds - sum(span.seconds for span in run.told.stages)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nothing on loopback holds now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -147,16 +147,16 @@ class Report:
     def to_markdown(self) -> str:
         """Tables that can be read in a terminal and pasted into a README."""
         head = f"{self.taken_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC, {self.days} days ({self.subject})"
-        lines = [head, str(self.machine), *([_busy(self.machine)] if self.machine.is_busy else [])]
+        lines = [head, str(self.machine), *([busy(self.machine)] if self.machine.is_busy else [])]
         lines += [] if self.subject == "default" else ["NOTE: budgets are for the default run; this one is too small."]
         if self.figures:
-            lines += ["", *_table(["what", "measured", "budget", "verdict"], [_figure(f) for f in self.figures])]
+            lines += ["", *table(["what", "measured", "budget", "verdict"], [_figure(f) for f in self.figures])]
         if self.stages:
             columns = ["stage", "seconds", "peak MB", "plain script, seconds"]
-            lines += ["", *_table(columns, [_stage(s) for s in self.stages])]
+            lines += ["", *table(columns, [_stage(s) for s in self.stages])]
         if self.detections:
             columns = ["fault", "found by", "within a window", "median days", "9 in 10 within", "first alarm"]
-            lines += ["", *_table(columns, [_detection(d) for d in self.detections])]
+            lines += ["", *table(columns, [_detection(d) for d in self.detections])]
         return "\n".join(lines)
 
     def to_json(self) -> dict[str, object]:
@@ -180,7 +180,8 @@ class Report:
         return folder / name
 
 
-def _busy(machine: Machine) -> str:
+def busy(machine: Machine) -> str:
+    """What to say of figures that were taken while others competed for the cores."""
     return (
         f"WARNING: the machine was busy (load {machine.load:.2f} on {machine.cores} cores); seconds are too high, and "
         "verdicts on them mean nothing. Repeat on an idle machine."
@@ -209,7 +210,7 @@ def _number(value: float, unit: str) -> str:
     return f"{value:,.{digits}f} {unit}".rstrip()
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     """Markdown, padded so that it reads as it stands; numbers are flush right."""
     widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
 
