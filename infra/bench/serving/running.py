@@ -7,6 +7,7 @@ and how figures are shown (`figures.py`).
 import http.client
 import json
 import math
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -28,6 +29,10 @@ CHECKED: Final = 20
 """Rows whose answers are compared before anything is measured."""
 WARM_S: Final = 2
 WARM_CONNECTIONS: Final = 16
+LOOK_S: Final = 0.4
+QUIET_SHARE: Final = 0.1
+"""Of a core; the clock of processor time ticks in hundredths of a second."""
+QUIET_WITHIN_S: Final = 30.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,9 +130,10 @@ def sampled(server: Running, others: Sequence[Running], *, connections: int, sec
     """Ask a server while the others wait.
 
     Raises:
-        BenchError: If anything but success was answered.
+        BenchError: If anything but success was answered, or a server does not come to rest before.
     """
     watched = [server, *others]
+    _require_quiet(watched)
     before = [family.cpu_seconds(one.pid) for one in watched]
     load = loaded(server.url, server.bodies, connections=connections, seconds=seconds)
     after = [family.cpu_seconds(one.pid) for one in watched]
@@ -181,6 +187,20 @@ def in_turns(
 def kept_bytes(state: Path) -> int:
     """Size of all that a server has written to its state folder."""
     return sum(path.stat().st_size for path in state.rglob("*") if path.is_file())
+
+
+def _require_quiet(servers: Sequence[Running]) -> None:
+    # wrk leaves when its time is up, with a request on each connection that the server goes on answering.
+    deadline = time.monotonic() + QUIET_WITHIN_S
+    while True:
+        before = [family.cpu_seconds(one.pid) for one in servers]
+        time.sleep(LOOK_S)
+        used = [family.spent(b, family.cpu_seconds(one.pid)) for one, b in zip(servers, before, strict=True)]
+        if max(used) <= QUIET_SHARE * LOOK_S:
+            return
+        if time.monotonic() > deadline:
+            name = servers[used.index(max(used))].contender.name
+            raise BenchError(f"{name} still works {QUIET_WITHIN_S:.0f} s after anybody was last asked")
 
 
 def _require_right_answers(contender: Contender, expected: Expected) -> None:

@@ -18,7 +18,7 @@ class Orders:
         self.model = CatBoost().load_model(os.environ["BENCH_MODEL"])
         self.names = self.model.feature_names_
 
-    @bentoml.api(batchable=True, batch_dim=0, max_batch_size=64, max_latency_ms=100)  # type: ignore[untyped-decorator]
+    @bentoml.api(batchable=True, batch_dim=0, max_batch_size=64, max_latency_ms=1000)  # type: ignore[untyped-decorator]
     def predict(self, rows: list[dict[str, Any]]) -> list[float]:
         """Probabilities that the orders come back."""
         values = [[row[name] for name in self.names] for row in rows]
