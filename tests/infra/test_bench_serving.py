@@ -176,9 +176,14 @@ def test_a_reader_is_told_what_the_waiting_servers_took() -> None:
     assert "12.3% of a core" in said
 
 
+def test_a_reader_is_told_the_releases_of_the_peers() -> None:
+    said = "\n".join(conditions(Turns(connections=(16,), count=3, seconds=6), [sample("bare", 1.0)], 900.0))
+    assert f"fastapi {pins('bare')['fastapi']}" in said
+
+
 @pytest.mark.parametrize("name", [name for name in TITLES if name != OURS])
 def test_every_peer_is_pinned_together_with_the_library_of_the_model(name: str) -> None:
-    assert "catboost 1.2.10" in pins(name)
+    assert pins(name)["catboost"] == "1.2.10"
 
 
 def test_a_finished_environment_is_used_as_it_stands(tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ def main(
     require_wrk()
     # Servers are in sessions of their own: they must be ended also when this process is told to end.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    settings, began, machine, names = Settings(), datetime.now(UTC), Machine.here(), [*(only or TITLES)]
+    settings, began, machine, names = Settings(), datetime.now(UTC), Machine.here(), [*dict.fromkeys(only or TITLES)]
     typer.echo(str(machine))
     with tempfile.TemporaryDirectory(prefix="throughline-bench-") as folder:
         room = Path(folder)
@@ -71,25 +71,26 @@ def measured(makers: Makers, names: Sequence[str], load: Turns, began: datetime,
         BenchError: If a server does not start, answers wrongly or fails, or ours kept nothing of what it answered.
     """
     asked = expected(makers.model)
-    contenders = [makers.make(name) for name in names]
+    makers.build(names)
     with ExitStack() as stack:
         servers = []
-        for contender in contenders:
-            typer.echo(f"Starting {TITLES[contender.name]}")
-            servers.append(stack.enter_context(running(contender, asked, makers.room)))
+        for name in names:
+            typer.echo(f"Starting {TITLES[name]}")
+            servers.append(stack.enter_context(running(makers.make(name), asked, makers.room)))
         before = kept_bytes(makers.state)
         samples, limits = in_turns(servers, load, lambda: microseconds_per_row(makers.model, asked.rows), typer.echo)
         answers = sum(sample.requests for sample in samples if sample.name == OURS)
         kept = kept_bytes(makers.state) - before
     if OURS in names and kept < answers:
         raise BenchError(f"our endpoint kept {kept} bytes of {answers} answers: its log was not on")
+    per_answer = kept / answers if answers else None
     return ServingReport(
         taken_at=began,
         machine=machine,
         samples=samples,
         limits=limits,
-        logged_bytes=kept / max(answers, 1),
-        conditions=conditions(load, samples, kept / max(answers, 1)),
+        logged_bytes=per_answer,
+        conditions=conditions(load, samples, per_answer),
     )
 
 

@@ -8,7 +8,7 @@ import json
 import math
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -93,8 +93,14 @@ class Makers:
         """What our endpoint serves, and what it keeps of its answers."""
         return self.room / "serving" / ORDERS.name
 
+    def build(self, names: Sequence[str]) -> None:
+        """Have the environments of these contenders, before any of them runs."""
+        for name in names:
+            if name != OURS:
+                self._programs(name)
+
     def make(self, name: str) -> Contender:
-        """The contender of that name, its environment built, on a free port."""
+        """The contender of that name, on a free port."""
         makers = {
             OURS: self._ours,
             "bare": self._bare,

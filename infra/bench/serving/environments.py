@@ -37,9 +37,11 @@ def environment(name: str, folder: Path, echo: Callable[[str], None]) -> Path:
         for old in folder.glob(f"{name}-*"):
             shutil.rmtree(old)
         echo(f"Building the environment of {name} (minutes, once)")
-        _run([sys.executable, "-m", "venv", str(home)], name)
-        install = ["-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--quiet"]
-        _run([str(home / "bin" / "python"), *install, "--requirement", str(_requirements(name))], name)
+        _run([sys.executable, "-m", "venv", "--without-pip", str(home)], name)
+        install = ["-m", "pip", "--python", str(home / "bin" / "python"), "install", "--disable-pip-version-check"]
+        # What is imported is compiled at the first start, before anything is measured; most of it never is.
+        quick = ["--no-input", "--no-compile", "--quiet"]
+        _run([sys.executable, *install, *quick, "--requirement", str(_requirements(name))], name)
         (home / READY).touch()
     return home / "bin"
 
@@ -51,10 +53,11 @@ def place(name: str, folder: Path) -> Path:
     return folder / f"{name}-{digest[:DIGITS]}"
 
 
-def pins(name: str) -> str:
-    """What a peer is pinned to, such as `fastapi 0.165.0, uvicorn 0.54.0`."""
+def pins(name: str) -> dict[str, str]:
+    """Releases that a peer is pinned to, by package."""
     lines = _requirements(name).read_text(encoding="utf-8").splitlines()
-    return ", ".join(line.replace("==", " ") for line in lines if not line.startswith("#"))
+    pairs = (line.partition("==") for line in lines if not line.startswith("#"))
+    return {package: release for package, _, release in pairs}
 
 
 def run_in(programs: Path, arguments: list[str], env: dict[str, str], what: str) -> None:

@@ -26,18 +26,20 @@ LOAD: Final = 16
 TIMES: Final = {"bare": 1.0, "bentoml": 3.0, "mlflow": 15.0}
 """How many times the answers per second of a peer ours must give at least."""
 P99_MS: Final = 10.0
+LIBRARIES: Final = {"bare": "fastapi"}
+"""What makes a peer, where that is not in its name."""
 
 
-def conditions(turns: Turns, samples: Sequence[Sample], logged_bytes: float) -> list[str]:
+def conditions(turns: Turns, samples: Sequence[Sample], logged_bytes: float | None) -> list[str]:
     """What a reader must know of how the figures were taken."""
     names = dict.fromkeys(sample.name for sample in samples)
     waiting = max(sample.others_cpu for sample in samples)
+    ours = "" if logged_bytes is None else f"Ours keeps {logged_bytes:,.0f} bytes per answer in its log. "
     return [
         f"Medians of {turns.count} turns of {turns.seconds} s per server and load by wrk in one thread; {ASKED} rows "
         f"in turn, {len(NUMBERS)} numbers and {len(KINDS)} categories each; {TREES} trees of depth 6; no errors.",
-        f"Ours keeps {logged_bytes:,.0f} bytes per answer in its log. All servers run at once; those that wait took "
-        f"{waiting:.1%} of a core at most.",
-        f"In environments of their own: {'; '.join(f'{n} ({pins(n)})' for n in names if n != OURS)}.",
+        f"{ours}All servers run at once; those that wait took {waiting:.1%} of a core at most.",
+        f"Each in an environment of its own: {', '.join(_release(n) for n in names if n != OURS)}.",
     ]
 
 
@@ -59,7 +61,7 @@ class ServingReport:
         taken_at: When it began (UTC).
         samples: Every server under every load, in the order in which they were taken.
         limits: Microseconds per row of the model itself by form of call, one value per turn.
-        logged_bytes: What our endpoint kept per answer on its disk, its log above all.
+        logged_bytes: What our endpoint kept per answer on its disk, its log above all; None if it was not measured.
         conditions: What a reader must know of how it was taken.
     """
 
@@ -67,7 +69,7 @@ class ServingReport:
     machine: Machine
     samples: Sequence[Sample]
     limits: Mapping[str, Sequence[float]]
-    logged_bytes: float
+    logged_bytes: float | None
     conditions: Sequence[str] = ()
 
     @property
@@ -131,6 +133,7 @@ class ServingReport:
             "machine": self.machine.to_json(),
             "conditions": list(self.conditions),
             "samples": [asdict(sample) for sample in self.samples],
+            "pins": {name: pins(name) for name in dict.fromkeys(s.name for s in self.samples) if name != OURS},
             "ratios": {str(c): self._ratios(c) for c in self.connections},
             "microseconds_per_row": {form: list(took) for form, took in self.limits.items()},
             "logged_bytes_per_answer": self.logged_bytes,
@@ -174,6 +177,11 @@ class ServingReport:
             f"{memory:,.0f}",
         ]
         return [TITLES[name], str(connections), *figures]
+
+
+def _release(name: str) -> str:
+    library = LIBRARIES.get(name, name)
+    return f"{library} {pins(name)[library]}"
 
 
 def _verdict(demand: Demand) -> str:
