@@ -1,13 +1,16 @@
 """The bench of servers: what wrk tells, what is made of it, and the model and rows that all servers share."""
 
 import json
+import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from assets.contracts import PREDICTION_TIME
@@ -25,6 +28,7 @@ from infra.bench.serving.running import Running, Sample, Turns, running
 from infra.bench.serving.use_case import ORDERS, rows, tables
 from resources import processes
 from tests.support.serving import free_port
+from tests.support.waiting import eventually
 
 URL = "http://127.0.0.1:1/predict"
 TOLD: dict[str, Any] = {
@@ -55,7 +59,7 @@ def wrk_said(**changed: object) -> str:
 
 
 def sample(name: str, per_second: float, turn: int = 0, connections: int = 16, **figures: float) -> Sample:
-    values = {"p50_ms": 1.0, "p99_ms": 4.0, "cpu_us": 300.0, "resident_mb": 150.0, "others_cpu": 0.01, **figures}
+    values = {"p50_ms": 1.0, "p99_ms": 4.0, "cpu_us": 300.0, "resident_mb": 150.0, **figures}
     return Sample(name=name, connections=connections, turn=turn, requests=100, per_second=per_second, **values)
 
 
@@ -170,12 +174,6 @@ def test_a_bench_is_kept_under_its_time_and_as_the_latest(tmp_path: Path) -> Non
     assert (kept.name, contents[0]["ratios"]) == ("serving-2020-01-01T12-00-00Z.json", {"16": {"bare": 2.0}})
 
 
-def test_a_reader_is_told_what_the_waiting_servers_took() -> None:
-    samples = [sample(OURS, 1.0), sample("bare", 1.0, others_cpu=0.123)]
-    said = "\n".join(conditions(Turns(connections=(16,), count=3, seconds=6), samples, 900.0))
-    assert "12.3% of a core" in said
-
-
 def test_a_reader_is_told_the_releases_of_the_peers() -> None:
     said = "\n".join(conditions(Turns(connections=(16,), count=3, seconds=6), [sample("bare", 1.0)], 900.0))
     assert f"fastapi {pins('bare')['fastapi']}" in said
@@ -198,6 +196,17 @@ def test_processor_time_counts_from_the_first_look() -> None:
     assert family.spent(before, after) == 2.5
 
 
+def test_a_server_stands_still_with_all_its_processes(two_processes: psutil.Process) -> None:
+    family.suspend(two_processes.pid)
+    assert eventually(lambda: statuses(two_processes) == [psutil.STATUS_STOPPED] * 2)
+
+
+def test_a_server_that_stood_still_goes_on_with_all_its_processes(two_processes: psutil.Process) -> None:
+    family.suspend(two_processes.pid)
+    family.resume(two_processes.pid)
+    assert eventually(lambda: statuses(two_processes) == [psutil.STATUS_SLEEPING] * 2)
+
+
 def test_a_server_that_answers_wrongly_is_refused(stub: Contender, tmp_path: Path) -> None:
     with (
         pytest.raises(BenchError, match=r"bare answers 0\.25 where the shared model says 0\.75"),
@@ -216,6 +225,24 @@ def test_a_server_that_does_not_start_is_quoted(stub: Contender, tmp_path: Path)
     broken = replace(stub, command=(sys.executable, "-c", "raise SystemExit('no such model')"))
     with pytest.raises(BenchError, match=r"bare.*no such model"), served(broken, 0.25, tmp_path):
         pass
+
+
+@pytest.fixture
+def two_processes() -> Iterator[psutil.Process]:
+    """A process and its child, which do nothing."""
+    child = "import time; time.sleep(600)"
+    parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"
+    with subprocess.Popen([sys.executable, "-c", parent]) as started:
+        process = psutil.Process(started.pid)
+        assert eventually(lambda: statuses(process) == [psutil.STATUS_SLEEPING] * 2)
+        family_of = [process, *process.children()]
+        yield process
+        for member in family_of:
+            member.kill()
+
+
+def statuses(process: psutil.Process) -> list[str]:
+    return [member.status() for member in (process, *process.children())]
 
 
 @pytest.fixture

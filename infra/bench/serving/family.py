@@ -1,14 +1,17 @@
-"""A server with all its processes: processor time and memory.
+"""A server with all its processes: processor time, memory, and standing still.
 
-Belongs here: adding them up. Does not belong here: what is made of the sums.
+Belongs here: what is done with all of them. Does not belong here: what is made of it.
 """
 
 from collections.abc import Callable
 from contextlib import suppress
+from typing import TypeVar
 
 import psutil
 
 from infra.bench.children import MB
+
+T = TypeVar("T")
 
 
 def cpu_seconds(pid: int) -> dict[tuple[int, float], float]:
@@ -26,15 +29,25 @@ def resident_mb(pid: int) -> float:
     return sum(resident for _, resident in _each(pid, lambda p: p.memory_info().rss / MB))
 
 
+def suspend(pid: int) -> None:
+    """Have a process and its descendants stand still."""
+    _each(pid, psutil.Process.suspend)
+
+
+def resume(pid: int) -> None:
+    """Have them go on."""
+    _each(pid, psutil.Process.resume)
+
+
 def _cpu(process: psutil.Process) -> float:
     used = process.cpu_times()
     return float(used.user + used.system)
 
 
-def _each(pid: int, figure: Callable[[psutil.Process], float]) -> list[tuple[psutil.Process, float]]:
+def _each(pid: int, ask: Callable[[psutil.Process], T]) -> list[tuple[psutil.Process, T]]:
     first = psutil.Process(pid)
     found = []
     for process in [first, *first.children(recursive=True)]:
         with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):  # it has just ended
-            found.append((process, figure(process)))
+            found.append((process, ask(process)))
     return found

