@@ -15,9 +15,10 @@ import pytest
 
 from assets.contracts import PREDICTION_TIME
 from assets.logic.point_in_time import History
-from infra.bench.children import BenchError
+from infra.bench.children import ROOT, BenchError
 from infra.bench.machine import Machine
 from infra.bench.serving import family
+from infra.bench.serving.__main__ import Server
 from infra.bench.serving.contenders import OURS, PLAIN, TITLES, Contender
 from infra.bench.serving.environments import READY, environment, pins, place
 from infra.bench.serving.figures import ServingReport, conditions
@@ -179,9 +180,13 @@ def test_a_reader_is_told_the_releases_of_the_peers() -> None:
     assert f"fastapi {pins('bare')['fastapi']}" in said
 
 
+def test_every_server_of_the_table_can_be_measured_by_itself() -> None:
+    assert [*Server] == [*TITLES]
+
+
 @pytest.mark.parametrize("name", [name for name in TITLES if name != OURS])
-def test_every_peer_is_pinned_together_with_the_library_of_the_model(name: str) -> None:
-    assert pins(name)["catboost"] == "1.2.10"
+def test_every_peer_has_the_release_of_catboost_that_we_have(name: str) -> None:
+    assert f"catboost=={pins(name)['catboost']}" in (ROOT / "requirements.lock").read_text("utf-8").splitlines()
 
 
 def test_a_finished_environment_is_used_as_it_stands(tmp_path: Path) -> None:

@@ -29,8 +29,17 @@ from pipelines.cli import OneSentence
 from resources.settings import Settings
 
 app = OneSentence(add_completion=False, pretty_exceptions_enable=False)
-Server = StrEnum("Server", {name.upper(): name for name in TITLES})
 CONNECTIONS: Final = (1, 16, 64)
+
+
+class Server(StrEnum):
+    """What can be measured by itself: the keys of `TITLES`."""
+
+    THROUGHLINE = OURS
+    BARE = "bare"
+    LITSERVE = "litserve"
+    BENTOML = "bentoml"
+    MLFLOW = "mlflow"
 
 
 @app.command()
@@ -39,7 +48,7 @@ def main(
     connections: Annotated[
         list[int] | None, typer.Option(min=1, help="Open at once; 1, 16 and 64 if not given.")
     ] = None,
-    turns: Annotated[int, typer.Option(min=1, help="How often the servers take turns.")] = 3,
+    rounds: Annotated[int, typer.Option(min=1, help="How often the servers take turns.")] = 3,
     seconds: Annotated[int, typer.Option(min=1, help="Of load per server, number of connections and turn.")] = 6,
     serve_args: Annotated[str, typer.Option(help="Further arguments of our server, as one text.")] = "",
 ) -> None:
@@ -59,7 +68,7 @@ def main(
             serve_arguments=tuple(shlex.split(serve_args)),
             echo=typer.echo,
         )
-        load = Turns(connections=tuple(connections or CONNECTIONS), count=turns, seconds=seconds)
+        load = Turns(connections=tuple(connections or CONNECTIONS), count=rounds, seconds=seconds)
         report = measured(makers, [str(name) for name in names], load, began, machine)
     typer.echo(f"\n{report.to_markdown()}\n\n{report.write(settings.bench_home)}")
 
