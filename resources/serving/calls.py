@@ -36,11 +36,12 @@ class Latency:
 class Connection:
     """One connection to a server, opened when first used."""
 
-    def __init__(self, host: str, port: int, timeout: float = 30.0, *, key: str) -> None:
+    def __init__(self, host: str, port: int, timeout: float = 30.0, *, key: str | None = None) -> None:
         """Take where to connect to, the seconds any one answer may take, and the API key to ask with."""
         self._http = http.client.HTTPConnection(host, port, timeout=timeout)
         self._where = f"http://{host}:{port}"
-        self._headers = {"Content-Type": "application/json", "Authorization": f"Bearer {key}"}
+        known = {} if key is None else {"Authorization": f"Bearer {key}"}
+        self._headers = {"Content-Type": "application/json", **known}
 
     def __enter__(self) -> "Connection":
         return self

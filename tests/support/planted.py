@@ -14,7 +14,6 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 
 from assets.trainers.names import FAMILIES, Family
 from tests.support.toy_use_case import TOY
@@ -40,9 +39,9 @@ class PlantedModel:
         fault, _, family = (folder / "fault").read_text(encoding="utf-8").partition(" of ")
         return cls(importlib.import_module(f"assets.trainers.{family}").MODEL.load(folder), fault)
 
-    def predict(self, features: pl.DataFrame) -> npt.NDArray[np.float64]:
+    def predict_rows(self, rows: Any) -> npt.NDArray[np.float64]:
         call, began = next(self._calls), time.perf_counter()
-        scores: npt.NDArray[np.float64] = self._inner.predict(features)
+        scores: npt.NDArray[np.float64] = self._inner.predict_rows(rows)
         if call >= GOOD_CALLS and self._fault == "errors" and call % 5 == 0:
             raise ArithmeticError("planted")
         if call >= GOOD_CALLS and self._fault == "slow":
