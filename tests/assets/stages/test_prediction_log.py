@@ -11,7 +11,7 @@ import pytest
 from assets.contracts import Partitions
 from assets.stages.logged_segments import due, shipped
 from tests.support.few_days import checks
-from tests.support.logged import DAY, LoggedHome, answers, later
+from tests.support.logged import DAY, LoggedHome, answers, encoded, later
 from tests.support.toy_use_case import PARCELS, STORMS, TOY
 
 BEFORE, AFTER = "2020-02-09", "2020-02-11"
@@ -230,6 +230,15 @@ def test_an_open_segment_does_not_go(home: LoggedHome) -> None:
     assert shipped(home.use_case, home.lake, home.segments, LONG_AFTER) == []
     writer.close()
     assert len(shipped(home.use_case, home.lake, home.segments, LONG_AFTER)) == 1
+
+
+def test_a_segment_that_grew_is_due_again(home: LoggedHome) -> None:
+    writer = home.answer(answers(count=3), is_sealed=False)
+    assert home.materialise().success
+    assert due(home.use_case, home.lake, home.segments, LONG_AFTER) == []
+    writer.write(encoded(answers(count=5)))
+    writer.close()
+    assert due(home.use_case, home.lake, home.segments, LONG_AFTER) == [DAY]
 
 
 def test_answers_stay_when_their_segments_have_gone(home: LoggedHome) -> None:
