@@ -1,4 +1,4 @@
-"""The command `throughline`: feed, deliver, line, up, run, monitor, backfill, replay, alive, status, stop.
+"""The command `throughline`: feed, deliver, line, up, run, backfill, replay, rollout, rollback, status, stop and more.
 
 Belongs here: arguments, what is printed, exit codes. Does not belong here: the work itself, which `lines.py` and
 `services.py` do. Everything heavy loads inside the command that needs it, so that `status` answers at once.
@@ -11,6 +11,7 @@ from typing import Annotated, Final
 
 import typer
 
+from pipelines import rollouts
 from pipelines.starting import commands
 from resources.errors import ThroughlineError
 from resources.settings import Settings
@@ -42,6 +43,8 @@ class OneSentence(typer.Typer):
 app = OneSentence(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.command()(commands.new)
 app.command()(commands.check)
+app.command()(rollouts.rollout)
+app.command()(rollouts.rollback)
 
 
 @app.callback()
