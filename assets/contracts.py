@@ -15,7 +15,15 @@ from assets.automation import Automation
 from assets.automation_fit import LABEL_GROUP, PREDICTION_GROUP, contradictions
 from assets.logic.point_in_time import Clock, History
 from assets.partitions import Partitions
-from assets.policies import DeclarationError, PromotionPolicy, Task, TimeSplit, TrainerSpec, require_known
+from assets.policies import (
+    DeclarationError,
+    PromotionPolicy,
+    RolloutPolicy,
+    Task,
+    TimeSplit,
+    TrainerSpec,
+    require_known,
+)
 from assets.tables import Clean, Column, Expectation, Rule, Severity, SourceTable
 from assets.trainers.names import check_family, family_name
 
@@ -105,6 +113,7 @@ class UseCase:
             value a week ago. For quantities and counts only.
         slices: Columns by which scores are reported and guarded.
         automation: What is watched, and what starts a retraining.
+        rollout: How a new champion takes over at the endpoint.
     """
 
     name: str
@@ -130,6 +139,7 @@ class UseCase:
     naive: Mapping[str, str] = field(default_factory=dict)
     slices: tuple[str, ...] = ()
     automation: Automation = field(default_factory=Automation)
+    rollout: RolloutPolicy = field(default_factory=RolloutPolicy)
     seed: int = 20130901
 
     def __post_init__(self) -> None:

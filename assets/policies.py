@@ -9,6 +9,10 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final, Literal
 
+from resources.errors import EndpointError
+from resources.serving.guardrails import Guardrails
+from resources.serving.states import Mode, Plan
+
 Task = Literal["binary", "multiclass", "regression", "count"]
 """What kind of thing is predicted: a probability, one probability per class, a quantity, or a whole number from 0."""
 
@@ -95,6 +99,39 @@ class PromotionPolicy:
     slice_margin: float | None = None
     slice_rows: int = 300
     minimum_rows: int = 1_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class RolloutPolicy:
+    """How a new champion takes over at the endpoint.
+
+    Attributes:
+        mode: `immediate`: as soon as it is loaded. `canary`: for a share of all entities that grows by `steps`, as long
+            as no guardrail is met. `ab`: for one share until a person decides. `shadow`: asked as well, and not heard.
+        steps: Shares; empty: those of the mode.
+        guardrails: What takes it back.
+        advance: Who gives a canary its next share: the server by itself, which needs nothing else up, or Dagster's
+            rollout sensor. What takes it back is the server in both.
+        is_replacing: A newer champion takes the place of one that is still on its way; else it is refused until then.
+            On by default: the older one is not wanted any more.
+    """
+
+    mode: Mode = "immediate"
+    steps: tuple[float, ...] = ()
+    guardrails: Guardrails = field(default_factory=Guardrails)
+    advance: Literal["server", "orchestrator"] = "server"
+    is_replacing: bool = True
+
+    def __post_init__(self) -> None:
+        try:
+            _ = self.plan
+        except EndpointError as error:
+            raise DeclarationError(f"rollout: {error}") from error
+
+    @property
+    def plan(self) -> Plan:
+        """The same, as the endpoint takes it."""
+        return Plan(mode=self.mode, steps=self.steps, guardrails=self.guardrails, advance=self.advance)
 
 
 def require_known(names: Sequence[str], known: Mapping[str, Any] | Sequence[str], where: str) -> None:

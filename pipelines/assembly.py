@@ -24,10 +24,12 @@ from assets.stages.prediction_log import build_prediction_log
 from assets.stages.predictions import build_predictions
 from assets.stages.raw import build_raw
 from assets.stages.retraining_decisions import retraining_decisions_spec
+from assets.stages.rollout_history import build_rollout_history
 from assets.stages.training_set import build_training_set
 from pipelines.alerts import build_alert_sensors
 from pipelines.delivery import build_delivery
 from pipelines.jobs import build_jobs
+from pipelines.rollout_jobs import build_rollouts
 from pipelines.schedules import build_maintenance, build_schedules
 from pipelines.sensors import build_sensors
 from pipelines.watchman import build_silence_sensor
@@ -59,13 +61,14 @@ def build_definitions(
         assets = _assets(use_case, declared_at or use_case.name)
         jobs = build_jobs(use_case)
         sensors = [*build_sensors(use_case, jobs, settings.home), *build_alert_sensors(use_case)]
-        sensors += [build_silence_sensor(use_case)]
+        rollouts = build_rollouts(use_case)
+        sensors += [build_silence_sensor(use_case), rollouts.sensor]
         schedules = build_schedules(use_case, jobs, settings.home)
         schedules += [build_maintenance(use_case)]
         schedules += [build_delivery(use_case, deliver)] if deliver is not None else []
     return dg.Definitions(
         assets=[*assets, retraining_decisions_spec(use_case)],
-        jobs=jobs.values(),
+        jobs=[*jobs.values(), *rollouts.jobs],
         schedules=schedules,
         sensors=sensors,
         resources={**resources_for(settings), **(resources or {})},
@@ -87,6 +90,7 @@ def _assets(use_case: UseCase, declared_at: str) -> list[dg.AssetsDefinition]:
         build_champion(use_case),
         build_drift_reference(use_case),
         build_endpoint(use_case, declared_at),
+        build_rollout_history(use_case),
         build_predictions(use_case),
         build_prediction_log(use_case),
         build_drift_report(use_case),

@@ -78,13 +78,12 @@ def build_endpoint(use_case: UseCase, declared_at: str) -> dg.AssetsDefinition:
         proof = go_live(use_case, champion, training_set, lake, registry, endpoint_server)
         live = LiveEndpoint(
             url=f"{endpoint_server.url(use_case.name)}/infer",
-            model_version=str(champion),
+            model_version=f"{use_case.name}/{proof.served.number}",
             median_latency_ms=proof.latency.median_ms,
             p99_latency_ms=proof.latency.p99_ms,
         )
-        context.log.info(
-            f"{champion} is live at {live.url}; {proof.rows} answers differ by {proof.difference:.1g} at most"
-        )
+        told = _told(champion, proof.served)
+        context.log.info(f"{told}, at {live.url}; {proof.rows} answers differ by {proof.difference:.1g} at most")
         yield dg.MaterializeResult(
             value=live,
             data_version=dg.DataVersion(str(champion)),
@@ -92,6 +91,7 @@ def build_endpoint(use_case: UseCase, declared_at: str) -> dg.AssetsDefinition:
                 "url": dg.MetadataValue.url(live.url),
                 "docs": dg.MetadataValue.url(f"{endpoint_server.root(use_case.name)}/docs"),
                 "model_version": live.model_version,
+                "rollout": told,
                 "median_latency_ms": round(live.median_latency_ms, 2),
                 "p99_latency_ms": round(live.p99_latency_ms, 2),
             },
@@ -108,17 +108,34 @@ def build_endpoint(use_case: UseCase, declared_at: str) -> dg.AssetsDefinition:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Served:
+    """The version that was deployed.
+
+    Attributes:
+        number: In the registry.
+        is_live: False while it is on its way, beside the live one.
+        taken_back: Why it is the live version and not the champion: the champion was taken back before; else None.
+    """
+
+    number: int
+    is_live: bool
+    taken_back: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Proof:
     """How near the answers of a live version are to its offline scores, and how fast they come.
 
     Attributes:
         difference: The largest of all rows and outputs, in the terms of `TOLERANCE`.
         rows: How many were compared.
+        served: Which version that is.
     """
 
     difference: float
     rows: int
     latency: Latency
+    served: Served
 
     @property
     def passed(self) -> bool:
@@ -134,15 +151,41 @@ def go_live(
     registry: MlflowModelRegistry,
     server: Endpoint,
 ) -> Proof:
-    """Have the running server load exactly this version, and compare its answers on rows of the test window."""
+    """Have the running server load exactly this version, and compare its answers on rows of the test window.
+
+    It takes over as the use case's rollout says. A version that was taken back is not tried again by itself: the live
+    one gets the newer history then.
+    """
     rows = _smoke_rows(use_case, lake, manifest)
     with tempfile.TemporaryDirectory() as room:
-        folder = registry.download(version, Path(room))
+        taken_back = server.taken_back(use_case.name, version.number)
+        if taken_back is None:
+            number, folder = version.number, registry.download(version, Path(room))
+        else:
+            number, folder = server.live_model(use_case.name)
         offline = load_model(folder).predict(rows)
-        server.deploy(use_case.name, version.number, folder, online_tables(use_case, lake))
+        deployed = server.deploy(
+            use_case.name,
+            number,
+            folder,
+            online_tables(use_case, lake),
+            rollout=use_case.rollout.plan,
+            is_replacing=use_case.rollout.is_replacing,
+        )
     scale = max(1.0, float(np.max(np.abs(offline))))
-    difference = float(np.max(np.abs(server.predict(use_case.name, rows) - offline))) / scale
-    return Proof(difference=difference, rows=len(rows), latency=server.latency(use_case.name, rows))
+    answers = server.predict(use_case.name, rows, number)  # whatever is beside it
+    served = Served(
+        number=number, is_live=deployed.is_live, taken_back=None if taken_back is None else taken_back.reason
+    )
+    difference = float(np.max(np.abs(answers - offline))) / scale
+    return Proof(difference=difference, rows=len(rows), latency=server.latency(use_case.name, rows), served=served)
+
+
+def _told(champion: ModelVersion, served: Served) -> str:
+    """What became of the champion."""
+    if served.taken_back is not None:
+        return f"{champion} was taken back and is not tried again; version {served.number} stays live"
+    return f"{champion} is live" if served.is_live else f"{champion} is on its way, beside the live version"
 
 
 def online_tables(use_case: UseCase, lake: Lake) -> dict[str, pl.DataFrame]:

@@ -43,6 +43,14 @@ class Part:
     error: Exception | None = None
 
     @property
+    def is_counted(self) -> bool:
+        """Whether it says how a version does with what callers ask.
+
+        Rows sent to one version by its number are not split by chance, and those of a smoke test are nobody's.
+        """
+        return self.mode != NAMED and self.asked.question.purpose is None
+
+    @property
     def versions(self) -> Sequence[int]:
         """Number of the version of each row."""
         return (self.live.target.number,) * len(self.rows)

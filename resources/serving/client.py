@@ -175,6 +175,22 @@ class Endpoint(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster's 
         """Every change of what is live, or beside it, the first one first."""
         return self._folder(use_case).history()
 
+    def taken_back(self, use_case: str, number: int) -> Event | None:
+        """The event that took a version back, unless it was asked for again since, or never was."""
+        about = [event for event in self.history(use_case) if event.version == number and event.change != "refreshed"]
+        return about[-1] if about and about[-1].change == "rolled back" else None
+
+    def live_model(self, use_case: str) -> tuple[int, Path]:
+        """Number and folder of the model that is to be live.
+
+        Raises:
+            EndpointError: If none is, or its files are damaged.
+        """
+        folder = self._folder(use_case)
+        if (target := folder.target()) is None:
+            raise EndpointError(f"nothing was ever deployed for {use_case}")
+        return target.number, folder.model(target)
+
     def predict(self, use_case: str, rows: pl.DataFrame, version: int | None = None) -> npt.NDArray[np.float64]:
         """Scores of the live endpoint for `rows` of exactly its inputs or its features, shape (n >= 1, fields).
 

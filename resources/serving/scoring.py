@@ -51,7 +51,7 @@ class Scoring:
         trial = None if status.beside is None else status.beside.live
         groups: dict[tuple[int, bool], list[Part]] = {}
         for part in parts:
-            groups.setdefault((id(part.live), part.mode == NAMED), []).append(part)
+            groups.setdefault((id(part.live), part.is_counted), []).append(part)
         for group in groups.values():
             self._score(group[0].live, kind, group)
         if failed := [part for part in parts if part.error is not None and part.live is trial and part.mode != NAMED]:
@@ -101,8 +101,7 @@ class Scoring:
         rows = parts[0].rows if len(parts) == 1 else [row for part in parts for row in part.rows]
         try:
             features, times = self._features_of(live, kind, rows)
-            # Rows sent to one version by its number are not split by chance, so they say nothing of the other.
-            is_counted = parts[0].mode != NAMED
+            is_counted = parts[0].is_counted
             scores = self._scored(live, features, is_counted=is_counted, is_last_try=len(parts) == 1)
         except Exception as error:  # noqa: BLE001 - see below
             # The edge to code of a model: whatever it throws belongs to the questions that made it do so.

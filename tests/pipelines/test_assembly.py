@@ -28,6 +28,7 @@ STAGES = {
     "champion": ["champion"],
     "drift_reference": ["drift_reference"],
     "endpoint": ["endpoint"],
+    "rollout_history": ["rollout_history"],
     "predictions": ["predictions"],
     "prediction_log": ["prediction_log"],
     "drift_report": ["drift_report"],
@@ -43,9 +44,10 @@ JOBS = {
     "score": ["predictions"],
     "monitor": ["drift_report", "performance_report"],
     "answers": ["prediction_log"],
+    "rollout": ["rollout_history"],
 }
-WITHOUT_ASSETS = {"deliver", "maintain"}
-SENSORS = {"new_data", "code_change", "monitoring", "alert", "silence"}
+WITHOUT_ASSETS = {"deliver", "maintain", "rollback"}
+SENSORS = {"new_data", "code_change", "monitoring", "alert", "silence", "rollout"}
 SCHEDULES = {"delivery", "monitoring", "answers", "retraining", "exploration", "maintenance"}
 BLOCKING = {
     "cleaned_airports": {
@@ -90,6 +92,7 @@ TELLING = {
     "cleaned_flights": {"few_flights_are_cancelled"},
     "features": {"labels_are_known", "no_feature_is_empty"},
     "prediction_log": {"online_features_equal_offline", "every_line_of_the_log_is_whole"},
+    "rollout_history": {"no_version_was_taken_back", "the_endpoint_serves_what_is_asked_for"},
     "drift_report": {"nothing_has_drifted"},
     "performance_report": {"performance_is_in_control", "labels_arrive"},
     "evaluation_report": {
@@ -194,6 +197,7 @@ def test_a_table_shows_its_columns_with_types_and_meaning(name: str) -> None:
         ("evaluation_report", {"training_set", "logistic_regression", "catboost", "neural_network"}),
         ("champion", {"evaluation_report"}),
         ("endpoint", {"champion", "training_set"}),
+        ("rollout_history", {"endpoint"}),
         ("predictions", {"features", "champion"}),
         ("prediction_log", {"endpoint", *(f"cleaned_{t}" for t in TABLES)}),
         ("drift_reference", {"champion"}),
