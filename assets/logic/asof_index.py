@@ -14,6 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from assets.logic.asof_spine import Spine
+
 Integers: TypeAlias = npt.NDArray[np.int64]
 
 FEW_ROWS: Final = 256
@@ -36,23 +38,22 @@ class GroupCodes:
         self._by_key: dict[tuple[object, ...], int] | None = None
         self.codes = self._joined(table)
 
-    def find(self, spine: pl.DataFrame) -> Integers:
+    def find(self, spine: Spine) -> Integers:
         """Group of every row, shape (n,); -1 for a group the table does not have.
 
         Raises:
             ValueError: If a key column is absent from `spine` or of another type than in the table.
         """
         for name, dtype in self._schema.items():
-            got = spine.schema.get(name)
+            got = spine.dtype(name)
             if got is None or not (got in (dtype, pl.Null) or (got.is_integer() and dtype.is_integer())):
                 raise ValueError(f"group column {name!r} is {dtype} in the table but {got} in the rows that ask")
         if not self._by or len(spine) > FEW_ROWS:
-            return self._joined(spine)
+            return self._joined(spine.frame)
         if self._by_key is None:
             keys = self._groups.select(self._by).rows()
             self._by_key = dict(zip(keys, self._groups["_code"].to_list(), strict=True))
-        asked = zip(*(spine[name].to_list() for name in self._by), strict=True)
-        return np.array([self._by_key.get(key, -1) for key in asked], dtype=np.int64)
+        return np.array([self._by_key.get(key, -1) for key in spine.keys(self._by)], dtype=np.int64)
 
     def _joined(self, frame: pl.DataFrame) -> Integers:
         if not self._by:
@@ -115,9 +116,14 @@ class SortedEvents:
         self.rows = timeline.rows[events[order]]
 
     def positions(self, codes: Integers, instants: Integers) -> Integers:
-        """Number of events sorted up to and including each (group, instant), shape (n,); 0 where there is no group."""
-        steps = np.searchsorted(self._instants, instants, "right")
-        return np.where(codes < 0, 0, np.searchsorted(self._keys, codes * self._stride + steps, "right"))
+        """Number of events sorted up to and including each (group, instant), shape of `instants`; 0 for no group.
+
+        Args:
+            codes: Groups, shape (n,).
+            instants: Shape (n,), or (k, n) to ask about k instants of each group at once.
+        """
+        steps = self._instants.searchsorted(instants, "right")
+        return np.where(codes < 0, 0, self._keys.searchsorted(codes * self._stride + steps, "right"))
 
     def starts(self, codes: Integers) -> Integers:
         """Position before the first event of each group, shape (n,); 0 where there is no group."""
@@ -140,7 +146,7 @@ class RunningTotals:
         self._totals = {name: np.concatenate([[0], np.cumsum(value)]) for name, value in in_order.items()}
 
     def upto(self, codes: Integers, instants: Integers) -> dict[str, Integers]:
-        """`count` and every running total up to and including each (group, instant), each of shape (n,).
+        """`count` and every running total up to and including each (group, instant), each in the shape of `instants`.
 
         Only differences within one group mean anything: the totals run on from group to group.
         """

@@ -7,7 +7,7 @@ the questions themselves and the instants they are asked at; those are `point_in
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from datetime import timedelta
 from threading import RLock
-from typing import TypeAlias, TypeVar, cast
+from typing import Final, TypeAlias, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,10 @@ from assets.logic.clocks import NEVER, Clock, instants, microseconds
 Sums: TypeAlias = Mapping[str, pl.Expr]
 Flags: TypeAlias = npt.NDArray[np.bool_]
 T = TypeVar("T")
+
+MANY_EXPRESSIONS: Final = 4096
+"""Of so many expressions their serialised form is kept at most."""
+_SERIALIZED: dict[int, tuple[pl.Expr, bytes]] = {}
 
 
 class AsOfTable:
@@ -58,7 +62,7 @@ class AsOfTable:
             codes = np.where((self._available(clock) < NEVER) & flags, self.groups(by).codes, -1)
             return RunningTotals(codes, self._timeline(clock), self._integers(sums))
 
-        which = None if where is None else where.meta.serialize()
+        which = None if where is None else _serialized(where)
         return self._once(("totals", clock, tuple(by), _identity(sums), which), build)
 
     def stopped(
@@ -107,20 +111,39 @@ class AsOfTable:
 
         return self._once(("latest", tuple(by)), build)
 
-    def rows(self, numbers: Integers, columns: Sequence[str]) -> pl.DataFrame:
-        """Columns of the given rows, shape (n, columns); null where the row number is -1."""
-        taken = pl.Series(numbers)
-        return self.frame.select(pl.col(columns).gather(taken.set(taken < 0, None)))
+    def event_times(self, numbers: Integers) -> Integers:
+        """Event times of the given rows, shape (n,), microseconds; any where the row number is -1."""
+        column = str(self.clock.event_time)
+        return self._once(("event times",), lambda: np.append(instants(self.frame[column]), NEVER))[numbers]
 
     def revealed(self, numbers: Integers, columns: Sequence[str], asked: Integers) -> pl.DataFrame:
-        """As `rows`, with values that had not reached us at the instants `asked` null as well."""
-        waits_for = {c: str(self.clock.of(c)) for c in columns if self.clock.of(c) not in (None, self.clock.known_at)}
-        answer = self.rows(numbers, columns)
-        if not waits_for:
-            return answer
-        times = self.rows(numbers, sorted(set(waits_for.values())))
-        unknown = {c: pl.Series(self.clock.available_at(times, c) > asked) for c in times.columns}
-        return answer.with_columns(answer[c].set(unknown[known], None) for c, known in waits_for.items())
+        """Columns of the given rows, shape (n, columns); null where the row number is -1.
+
+        Values that had not reached us at the instants `asked` are null as well.
+        """
+        found: dict[str, pl.Series] = {}
+        for clock, together in self._by_clock(columns).items():
+            wanted = numbers
+            if clock is not None:
+                wanted = np.where(self._reached(clock)[numbers] > asked, -1, numbers)
+            part = self._once(("rows", together), lambda names=together: self._and_a_row_of_nulls(names))
+            found |= {s.name: s for s in taken(part, np.where(wanted < 0, len(self.frame), wanted)).iter_columns()}
+        return pl.DataFrame([found[c] for c in columns])
+
+    def _by_clock(self, columns: Sequence[str]) -> dict[str | None, tuple[str, ...]]:
+        """The columns by the clock they wait for; None: known with the row."""
+        known = [None if (c := self.clock.of(name)) == self.clock.known_at else c for name in columns]
+        names = [*zip(known, columns, strict=True)]
+        return {clock: tuple(name for c, name in names if c == clock) for clock in dict.fromkeys(known)}
+
+    def _reached(self, clock: str) -> Integers:
+        """`_available`, and one more instant, for the row number -1."""
+        return self._once(("reached", clock), lambda: np.append(self._available(clock), NEVER))
+
+    def _and_a_row_of_nulls(self, columns: Sequence[str]) -> pl.DataFrame:
+        """Columns of all rows and below them nulls, so that no row is a row number too."""
+        rows = self.frame.select(columns)
+        return pl.concat([rows, rows.clear(1)], rechunk=True)
 
     def _timeline(self, clock: str) -> Timeline:
         """When the events dated by time column `clock` reach us."""
@@ -175,9 +198,24 @@ class AsOfTable:
         return [name for expression in expressions for name in expression.meta.root_names()]
 
 
+def taken(frame: pl.DataFrame, numbers: Integers) -> pl.DataFrame:
+    """Rows by their numbers, shape (n, columns)."""
+    return frame.slice(int(numbers[0]), 1) if len(numbers) == 1 else frame[numbers]
+
+
 def _identity(sums: Sums) -> tuple[tuple[str, bytes], ...]:
     """Equal for equal expressions under equal names."""
-    return tuple((name, expression.meta.serialize()) for name, expression in sums.items())
+    return tuple((name, _serialized(expression)) for name, expression in sums.items())
+
+
+def _serialized(expression: pl.Expr) -> bytes:
+    """Equal for equal expressions. Kept with the expression, whose `id` is then no other's: features ask with few."""
+    kept = _SERIALIZED.get(id(expression))
+    if kept is None or kept[0] is not expression:
+        if len(_SERIALIZED) >= MANY_EXPRESSIONS:
+            _SERIALIZED.clear()
+        kept = _SERIALIZED[id(expression)] = (expression, expression.meta.serialize())
+    return kept[1]
 
 
 def _tie_ranks(known_with_row: pl.DataFrame, *clocks: Integers) -> Integers:

@@ -15,10 +15,11 @@ import numpy as np
 import polars as pl
 
 from assets.logic.asof_index import Integers
+from assets.logic.asof_spine import Rows, Spine
 from assets.logic.asof_table import AsOfTable, Sums
-from assets.logic.clocks import Clock, instants, microseconds
+from assets.logic.clocks import Clock, microseconds
 
-__all__ = ["Clock", "History"]
+__all__ = ["Clock", "History", "Spine"]
 
 ASKED_AT: Final = "prediction_time"
 """Column of every spine: the UTC instant P at which the question is asked."""
@@ -49,7 +50,7 @@ class History:
 
     def window(
         self,
-        spine: pl.DataFrame,
+        spine: Rows,
         *,
         table: str,
         clock: str,
@@ -73,7 +74,7 @@ class History:
 
     def windows(
         self,
-        spine: pl.DataFrame,
+        spine: Rows,
         *,
         table: str,
         clock: str,
@@ -90,7 +91,7 @@ class History:
         only such a clock may look ahead (`until` above 0, or `at` later than `prediction_time`).
 
         Args:
-            spine: Rows that ask, shape (n, any), with the columns `by`, `at` and `prediction_time`.
+            spine: Rows that ask (a frame, or a `Spine` to ask more with), shape (n, any), with the columns `by`, `at` and `prediction_time`.
             table: Table whose rows are the events.
             clock: Time column that dates an event; a row where it is null is no event.
             by: Group columns, in the table and in the spine; empty for all rows together.
@@ -115,14 +116,16 @@ class History:
         if empty := [name for name, length in since.items() if length + until <= timedelta(0)]:
             raise ValueError(f"table {table!r}: windows {empty} are empty, they end (until={until}) before they begin")
         totals = events.totals(clock, by, sums or {}, where)
-        asked, codes = _asked(spine, at, in_advance=in_advance), events.groups(by).find(spine)
-        end = totals.upto(codes, asked + microseconds(until))
-        starts = {name: totals.upto(codes, asked - microseconds(length)) for name, length in since.items()}
-        return {name: {c: end[c] - start[c] for c in end} for name, start in starts.items()}
+        rows = Spine.of(spine)
+        bounds = np.array([microseconds(bound) for bound in (until, *(-length for length in since.values()))])
+        asked, codes = _asked(rows, at, in_advance=in_advance), rows.codes(events.groups(by))
+        upto = totals.upto(codes, asked + bounds[:, np.newaxis])
+        held = {column: running[0] - running[1:] for column, running in upto.items()}
+        return {name: {column: of[i] for column, of in held.items()} for i, name in enumerate(since)}
 
     def pending(
         self,
-        spine: pl.DataFrame,
+        spine: Rows,
         *,
         table: str,
         opened: str,
@@ -137,7 +140,7 @@ class History:
         have started less those that have stopped, both by binary search, are the pending ones.
 
         Args:
-            spine: Rows that ask, shape (n, any), with the columns `by` and `prediction_time`.
+            spine: Rows that ask (a frame, or a `Spine` to ask more with), shape (n, any), with the columns `by` and `prediction_time`.
             table: Table whose rows are the events.
             opened: Time column at which an event opens.
             closed: Time columns that end it; null means not ended.
@@ -154,13 +157,14 @@ class History:
         events = self._table(table)
         started = events.totals(opened, by, sums or {})
         stopped = events.stopped(opened, closed, by, sums or {}, within=within)
-        asked, codes = _asked(spine, ASKED_AT, in_advance=False), events.groups(by).find(spine)
+        rows = Spine.of(spine)
+        asked, codes = _asked(rows, ASKED_AT, in_advance=False), rows.codes(events.groups(by))
         now, gone = started.upto(codes, asked), stopped.upto(codes, asked)
         return {c: now[c] - gone[c] for c in now}
 
     def latest(
         self,
-        spine: pl.DataFrame,
+        spine: Rows,
         *,
         table: str,
         by: Sequence[str],
@@ -176,7 +180,7 @@ class History:
         the order of the table decides nothing. Values that come into the world after their row are null until known.
 
         Args:
-            spine: Rows that ask, shape (n, any), with the columns `by`, `at` and `prediction_time`.
+            spine: Rows that ask (a frame, or a `Spine` to ask more with), shape (n, any), with the columns `by`, `at` and `prediction_time`.
             table: Table to look into. Known in advance and without event time it is a register, joined as it stands.
             by: Group columns, in the table and in the spine.
             columns: What to return of the row.
@@ -194,15 +198,16 @@ class History:
         clock = records.clock
         if (clock.known_at is None and clock.event_time is not None) != (before is not None):
             raise ValueError(f"table {table!r}: a dated table known in advance needs `before`, and no other takes it")
-        asked = _asked(spine, at, in_advance=all(clock.of(c) is None for c in columns))
+        asking = Spine.of(spine)
+        asked = _asked(asking, at, in_advance=all(clock.of(c) is None for c in columns))
         # Strictly before is one microsecond earlier, the unit of every instant here.
-        upto = asked if before is None else _asked(spine, before, in_advance=True) - 1
-        rows = records.latest(by).find(records.groups(by).find(spine), upto)
+        upto = asked if before is None else _asked(asking, before, in_advance=True) - 1
+        rows = records.latest(by).find(asking.codes(records.groups(by)), upto)
         if tolerance is not None:
             if clock.event_time is None:
                 raise ValueError(f"table {table!r} has no event time, so a tolerance of {tolerance} means nothing")
-            event_times = instants(records.rows(rows, [clock.event_time]).to_series())
-            rows = np.where(event_times >= upto + (before is not None) - microseconds(tolerance), rows, -1)
+            earliest = upto + (before is not None) - microseconds(tolerance)
+            rows = np.where(records.event_times(rows) >= earliest, rows, -1)
         return records.revealed(rows, columns, asked)
 
     def cut(self, at: datetime, since: datetime | None = None, until: datetime | None = None) -> "History":
@@ -228,12 +233,9 @@ class History:
         return self._as_of[name]
 
 
-def _asked(spine: pl.DataFrame, at: str, *, in_advance: bool) -> Integers:
+def _asked(spine: Spine, at: str, *, in_advance: bool) -> Integers:
     """The instants a spine asks about, microseconds; outcomes may not be asked for later than its prediction time."""
-    for column in {at} if in_advance else {at, ASKED_AT}:
-        if column not in spine.columns or spine[column].null_count():
-            raise ValueError(f"the rows that ask need a column {column!r} without nulls, got {spine.columns}")
-    asked = instants(spine[at])
-    if not in_advance and at != ASKED_AT and (asked > instants(spine[ASKED_AT])).any():
+    asked = spine.instants(at)
+    if not in_advance and at != ASKED_AT and (asked > spine.instants(ASKED_AT)).any():
         raise ValueError(f"at={at!r} is later than {ASKED_AT!r}, and what is asked for is not known in advance")
     return asked
