@@ -6,6 +6,7 @@ Belongs here: rules that need one table and its clock. Does not belong here: fin
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -91,7 +92,7 @@ class Clock:
         late = {c: pl.col(known) <= latest for c, known in self._by_column.items() if c in frame.columns}
         return frame.with_columns(pl.when(is_known).then(pl.col(c)) for c, is_known in late.items())
 
-    @property
+    @cached_property
     def _by_column(self) -> dict[str, str]:
         # A departure time is not known before the departure, even if only the delay was declared to wait for it.
         return {c: c for c in self.known_at_by_column.values()} | dict(self.known_at_by_column)

@@ -28,8 +28,9 @@ ASKED_AT: Final = "prediction_time"
 class History:
     """Tables that features may look into, each with its clock; sees at any instant only what was known by then.
 
-    Every question takes a spine with the UTC column `prediction_time` (P) and answers in its rows and order. A null in
-    a group column of either side means no group: no events, no row.
+    Every question takes a spine with the UTC column `prediction_time` (P) and answers in its rows and order; whoever has
+    many questions wraps the frame in a `Spine` once. A null in a group column of either side means no group: no events,
+    no row.
 
     Attributes:
         tables: The tables as given. Features must not read them; the leakage check catches those that do.
@@ -91,7 +92,7 @@ class History:
         only such a clock may look ahead (`until` above 0, or `at` later than `prediction_time`).
 
         Args:
-            spine: Rows that ask (a frame, or a `Spine` to ask more with), shape (n, any), with the columns `by`, `at` and `prediction_time`.
+            spine: Rows that ask, shape (n, any), with the columns `by`, `at` and `prediction_time`.
             table: Table whose rows are the events.
             clock: Time column that dates an event; a row where it is null is no event.
             by: Group columns, in the table and in the spine; empty for all rows together.
@@ -140,7 +141,7 @@ class History:
         have started less those that have stopped, both by binary search, are the pending ones.
 
         Args:
-            spine: Rows that ask (a frame, or a `Spine` to ask more with), shape (n, any), with the columns `by` and `prediction_time`.
+            spine: Rows that ask, shape (n, any), with the columns `by` and `prediction_time`.
             table: Table whose rows are the events.
             opened: Time column at which an event opens.
             closed: Time columns that end it; null means not ended.
@@ -180,7 +181,7 @@ class History:
         the order of the table decides nothing. Values that come into the world after their row are null until known.
 
         Args:
-            spine: Rows that ask (a frame, or a `Spine` to ask more with), shape (n, any), with the columns `by`, `at` and `prediction_time`.
+            spine: Rows that ask, shape (n, any), with the columns `by`, `at` and `prediction_time`.
             table: Table to look into. Known in advance and without event time it is a register, joined as it stands.
             by: Group columns, in the table and in the spine.
             columns: What to return of the row.

@@ -11,7 +11,7 @@ from typing import Final
 import polars as pl
 
 from assets.contracts import PREDICTION_TIME, Feature
-from assets.logic.point_in_time import History
+from assets.logic.point_in_time import History, Spine
 
 LEG_WITHIN: Final = timedelta(hours=24)
 """An earlier departure of the aircraft tells nothing about today's rotation."""
@@ -21,8 +21,15 @@ LEG_COLUMNS: Final = {
     "departed_at": "leg_departed_at",
     "arrived_at": "leg_arrived_at",
     "cancelled_at": "leg_cancelled_at",
-    "dep_delay_min": "leg_dep_delay_min",
-    "arr_delay_min": "leg_arr_delay_min",
+    "dep_delay_min": "leg_left_late_min",
+    "arr_delay_min": "leg_came_late_min",
+}
+PLANE_COLUMNS: Final = {
+    "manufactured_year": "listed_year",
+    "seats": "listed_seats",
+    "engines": "listed_engines",
+    "manufacturer": "listed_manufacturer",
+    "model": "listed_model",
 }
 PREVIOUS_LEG: Final = {
     "leg_gap_min": "Minutes from the scheduled departure of the aircraft's previous leg from New York to this one",
@@ -44,24 +51,20 @@ PLANE: Final = (
 
 
 def declared() -> Iterator[Feature]:
-    """The declarations, by the names of the columns of `values`."""
+    """The declarations, by the names of `EXPRESSIONS`."""
     for name, description in PREVIOUS_LEG.items():
         yield Feature(name=name, kind="numeric", group="history", description=description)
     yield from PLANE
 
 
-def values(asked: pl.DataFrame, history: History) -> pl.DataFrame:
-    """Values of the features of `declared`, shape (n, features), rows as in `asked`.
+def found(asked: Spine, history: History) -> list[pl.Series]:
+    """What `EXPRESSIONS` read besides the asking rows, each of shape (n,), rows as in `asked`.
 
     Args:
-        asked: Inputs, `prediction_time` and `service_date` (local), shape (n, any).
-        history: The tables `flights` and `planes`.
+        asked: Inputs and `prediction_time`, shape (n, any).
+        history: The tables `flights` and `planes`. An aircraft may not be listed, or it is not known yet which one
+            flies; all is null then.
     """
-    return pl.concat([_previous_leg(asked, history), _plane(asked, history)], how="horizontal")
-
-
-def _previous_leg(asked: pl.DataFrame, history: History) -> pl.DataFrame:
-    """The aircraft's last scheduled departure from New York before this one, as far as it was known."""
     leg = history.latest(
         asked,
         table="flights",
@@ -69,46 +72,48 @@ def _previous_leg(asked: pl.DataFrame, history: History) -> pl.DataFrame:
         columns=[*LEG_COLUMNS],
         before="scheduled_departure",
         tolerance=LEG_WITHIN,
-    ).rename(LEG_COLUMNS)
-    exists = pl.col("leg_departure").is_not_null()
-    departed, arrived = pl.col("leg_departed_at").is_not_null(), pl.col("leg_arrived_at").is_not_null()
-    cancelled = pl.col("leg_cancelled_at").is_not_null()
-    due = minutes(pl.col(PREDICTION_TIME) - pl.col("leg_departure")).clip(lower_bound=0.0)
-    overdue = pl.when(exists).then(pl.when(departed | arrived | cancelled).then(0.0).otherwise(due))
-    behind = pl.coalesce(pl.col("leg_dep_delay_min").clip(lower_bound=0).cast(pl.Float64), overdue)
-    known_slack = minutes(pl.col("scheduled_departure") - pl.col("leg_arrived_at"))
-    expected_slack = minutes(pl.col("scheduled_departure") - pl.col("leg_arrival")) - behind
-    legs = pl.concat([asked.select(PREDICTION_TIME, "scheduled_departure"), leg], how="horizontal")
-    return legs.select(
-        leg_gap_min=minutes(pl.col("scheduled_departure") - pl.col("leg_departure")),
-        leg_slack_min=pl.coalesce(known_slack, expected_slack),
-        leg_dep_delay_min=pl.col("leg_dep_delay_min").cast(pl.Float64),
-        leg_arr_delay_min=pl.col("leg_arr_delay_min").cast(pl.Float64),
-        leg_overdue_min=overdue,
-        **{
-            name: pl.when(exists).then(flag.cast(pl.Float64))
-            for name, flag in {
-                "leg_has_departed": departed,
-                "leg_has_arrived": arrived,
-                "leg_is_cancelled": cancelled,
-            }.items()
-        },
     )
-
-
-def _plane(asked: pl.DataFrame, history: History) -> pl.DataFrame:
-    """What the register says of the aircraft; null if it is not listed, or not known yet which one flies."""
-    columns = ["manufactured_year", "seats", "engines", "manufacturer", "model"]
-    plane = history.latest(asked, table="planes", by=["tailnum"], columns=columns)
-    return plane.select(
-        plane_age_years=(asked["service_date"].dt.year() - pl.col("manufactured_year")).cast(pl.Float64),
-        plane_seats=pl.col("seats").cast(pl.Float64),
-        plane_engines=pl.col("engines").cast(pl.Float64),
-        plane_manufacturer="manufacturer",
-        plane_model="model",
-    )
+    plane = history.latest(asked, table="planes", by=["tailnum"], columns=[*PLANE_COLUMNS])
+    names = LEG_COLUMNS | PLANE_COLUMNS
+    return [column.rename(names[column.name]) for column in (*leg.iter_columns(), *plane.iter_columns())]
 
 
 def minutes(length: pl.Expr) -> pl.Expr:
     """A duration in minutes, Float64."""
     return length.dt.total_seconds() / 60
+
+
+def _previous_leg() -> list[pl.Expr]:
+    """The aircraft's last scheduled departure from New York before this one, as far as it was known."""
+    exists = pl.col("leg_departure").is_not_null()
+    departed, arrived = pl.col("leg_departed_at").is_not_null(), pl.col("leg_arrived_at").is_not_null()
+    cancelled = pl.col("leg_cancelled_at").is_not_null()
+    flags = {"leg_has_departed": departed, "leg_has_arrived": arrived, "leg_is_cancelled": cancelled}
+    due = minutes(pl.col(PREDICTION_TIME) - pl.col("leg_departure")).clip(lower_bound=0.0)
+    overdue = pl.when(exists).then(pl.when(departed | arrived | cancelled).then(0.0).otherwise(due))
+    behind = pl.coalesce(pl.col("leg_left_late_min").clip(lower_bound=0).cast(pl.Float64), overdue)
+    known_slack = minutes(pl.col("scheduled_departure") - pl.col("leg_arrived_at"))
+    expected_slack = minutes(pl.col("scheduled_departure") - pl.col("leg_arrival")) - behind
+    return [
+        minutes(pl.col("scheduled_departure") - pl.col("leg_departure")).alias("leg_gap_min"),
+        pl.coalesce(known_slack, expected_slack).alias("leg_slack_min"),
+        pl.col("leg_left_late_min").cast(pl.Float64).alias("leg_dep_delay_min"),
+        pl.col("leg_came_late_min").cast(pl.Float64).alias("leg_arr_delay_min"),
+        overdue.alias("leg_overdue_min"),
+        *(pl.when(exists).then(flag.cast(pl.Float64)).alias(name) for name, flag in flags.items()),
+    ]
+
+
+def _plane() -> list[pl.Expr]:
+    """What the register says of the aircraft."""
+    return [
+        (pl.col("service_date").dt.year() - pl.col("listed_year")).cast(pl.Float64).alias("plane_age_years"),
+        pl.col("listed_seats").cast(pl.Float64).alias("plane_seats"),
+        pl.col("listed_engines").cast(pl.Float64).alias("plane_engines"),
+        pl.col("listed_manufacturer").alias("plane_manufacturer"),
+        pl.col("listed_model").alias("plane_model"),
+    ]
+
+
+EXPRESSIONS: Final = (*_previous_leg(), *_plane())
+"""The features of `declared`, over `service_date` (local), the inputs, `prediction_time` and what was `found`."""

@@ -1,12 +1,13 @@
 """What the models see of a flight, two hours before it is to leave.
 
-Belongs here: the list of features, and those of the schedule and the weather. Does not belong here: what earlier
-flights tell (`history_features.py`), the aircraft (`aircraft_features.py`), and any look at other rows that does not go
-through `History`.
+Belongs here: the list of features, and those of the schedule. Does not belong here: what earlier flights tell
+(`history_features.py`), the aircraft (`aircraft_features.py`), the weather (`weather_features.py`), and any look at
+other rows that does not go through `History`.
 
 The same function runs for training, batch scoring and the endpoint, and needs only what a caller knows.
 """
 
+from collections.abc import Iterator
 from datetime import timedelta
 from functools import lru_cache, partial
 from typing import Final
@@ -15,16 +16,14 @@ import numpy as np
 import polars as pl
 
 from assets.contracts import PREDICTION_TIME, Feature
-from assets.logic.point_in_time import History
-from pipelines.flight_delays import aircraft_features, history_features
+from assets.logic.point_in_time import History, Spine
+from pipelines.flight_delays import aircraft_features, history_features, weather_features
 from pipelines.flight_delays.aircraft_features import minutes
-from pipelines.flight_delays.history_features import numeric_frame
+from pipelines.flight_delays.history_features import Floats, numeric_frame
 
 NEW_YORK: Final = "America/New_York"
 LOOKBACK: Final = timedelta(days=30)
 """The longest window is 28 days; a flight known within it was scheduled at most a day and a half before it began."""
-WEATHER_WITHIN: Final = timedelta(hours=6)
-"""An older observation is no news of today's weather."""
 ROUTE_WITHIN: Final = timedelta(days=28)
 """How far back the distance of a route is looked up, for a caller who does not give it."""
 HOLIDAY_DAYS: Final = 10
@@ -37,20 +36,6 @@ OPTIONAL: Final = {
     "scheduled_arrival": pl.Datetime("us", "UTC"),
     "distance_miles": pl.Int32(),
 }
-WEATHER: Final = {
-    "temp_f": "Temperature in degrees Fahrenheit",
-    "dewp_f": "Dew point in degrees Fahrenheit",
-    "humid_pct": "Relative humidity in percent",
-    "wind_dir_deg": "Direction the wind comes from in degrees",
-    "wind_speed_mph": "Wind speed in miles per hour",
-    "wind_gust_mph": "Speed of gusts in miles per hour, missing if there were none",
-    "precip_in": "Precipitation of the hour in inches",
-    "pressure_mb": "Pressure at sea level in millibars",
-    "visib_mi": "Visibility in miles",
-}
-HAS_RAIN: Final = pl.col("precip_in").is_not_null()
-RAIN: Final = {"hundredths": (pl.col("precip_in") * 100).round().cast(pl.Int64)}
-"""Rain in hundredths of an inch, the unit it is measured in: whole numbers add up the same from any first hour."""
 SCHEDULE: Final = (
     Feature(name="carrier", kind="categorical", group="schedule", description="Airline"),
     Feature(name="origin", kind="categorical", group="schedule", description="Airport of departure"),
@@ -113,11 +98,7 @@ SCHEDULE: Final = (
 )
 FEATURES: Final[tuple[Feature, ...]] = (
     *SCHEDULE,
-    *(Feature(name=n, kind="numeric", group="weather", description=f"{d}, as known") for n, d in WEATHER.items()),
-    Feature(
-        name="precip_in_6h", kind="numeric", group="weather", description="Precipitation known in the last 6 hours"
-    ),
-    Feature(name="weather_age_h", kind="numeric", group="weather", description="Hours since that weather was observed"),
+    *weather_features.declared(),
     *history_features.declared(),
     *aircraft_features.declared(),
 )
@@ -139,34 +120,25 @@ def build_features(spine: pl.DataFrame, history: History) -> pl.DataFrame:
     Raises:
         ValueError: If a column of the spine is absent or of another type than in the history.
     """
-    asked = _asked(spine)
-    blocks = [
-        _schedule(asked, history),
-        _congestion(asked, history),
-        _holidays(asked["service_date"]),
-        _weather(asked, history),
-        history_features.values(asked, history),
-        aircraft_features.values(asked, history),
-    ]
-    features = pl.concat(blocks, how="horizontal").select(f.name for f in FEATURES if f.name not in spine.columns)
-    return pl.concat([spine, features], how="horizontal")
+    asked = Spine(_asked(spine))
+    numbers = {**_congestion(asked, history), **_holidays(asked), **weather_features.values(asked, history)}
+    numbers |= history_features.values(asked, history)
+    found = [*weather_features.found(asked, history), *_route(asked, history), *aircraft_features.found(asked, history)]
+    # Every query takes its time, however few its rows: there is one for all that is not a number already.
+    looked_up = pl.DataFrame([*(asked.frame[name] for name in READ), *found])
+    made = numeric_frame(numbers).hstack(looked_up.select(EXPRESSIONS))
+    return pl.concat([spine, made[[f.name for f in FEATURES if f.name not in spine.columns]]], how="horizontal")
 
 
 def _asked(spine: pl.DataFrame) -> pl.DataFrame:
     """The spine with what follows from it alone: local date, hour and minute of departure, absent inputs as null."""
     # A column of nulls alone has no type of its own when it comes from a request.
     unknown = [n for n in OPTIONAL if spine.schema.get(n, pl.Null()) == pl.Null]
-    local = pl.col("scheduled_departure").dt.convert_time_zone(NEW_YORK)
-    return spine.with_columns(
-        *(pl.lit(None, OPTIONAL[name]).alias(name) for name in unknown),
-        local.dt.date().alias("service_date"),
-        local.dt.hour().alias("scheduled_hour"),
-        (local.dt.hour().cast(pl.Int16) * 60 + local.dt.minute()).alias("scheduled_minute_of_day"),
-    )
+    return spine.with_columns(*(pl.lit(None, OPTIONAL[name]).alias(name) for name in unknown), *LOCAL)
 
 
-def _schedule(asked: pl.DataFrame, history: History) -> pl.DataFrame:
-    """What the timetable says of the flight itself."""
+def _route(asked: Spine, history: History) -> Iterator[pl.Series]:
+    """The distance as last scheduled, for a caller who does not give it."""
     route = history.latest(
         asked,
         table="flights",
@@ -175,22 +147,10 @@ def _schedule(asked: pl.DataFrame, history: History) -> pl.DataFrame:
         before="scheduled_departure",
         tolerance=ROUTE_WITHIN,
     )
-    hour = pl.col("scheduled_hour")
-    bands = pl.coalesce(*(pl.when(hour < bound).then(pl.lit(name)) for bound, name in HOUR_BANDS.items()))
-    return asked.select(
-        "carrier",
-        "origin",
-        "destination",
-        day_of_week=pl.col("service_date").dt.to_string("%a"),
-        scheduled_hour=hour.cast(pl.String).str.zfill(2),
-        hour_band=bands,
-        scheduled_minute_of_day=pl.col("scheduled_minute_of_day").cast(pl.Float64),
-        scheduled_min=minutes(pl.col("scheduled_arrival") - pl.col("scheduled_departure")),
-        route_miles=pl.coalesce("distance_miles", route["distance_miles"]).cast(pl.Float64),
-    )
+    yield route["distance_miles"].rename("route_distance_miles")
 
 
-def _congestion(asked: pl.DataFrame, history: History) -> pl.DataFrame:
+def _congestion(asked: Spine, history: History) -> dict[str, Floats]:
     """How many flights are scheduled around this one, never of a later day: its file may not have landed yet."""
     scheduled = partial(history.windows, asked, table="flights", clock="scheduled_departure", at="scheduled_departure")
     one, four, two = timedelta(hours=1), timedelta(hours=4), timedelta(hours=2)
@@ -204,23 +164,24 @@ def _congestion(asked: pl.DataFrame, history: History) -> pl.DataFrame:
         "origin_carrier_scheduled_4h": scheduled(by=["origin", "carrier"], since={"4h": four})["4h"],
         "origin_scheduled_same_hour": same_hour["hour"],
     }
-    return numeric_frame({name: total["count"].astype(np.float64) for name, total in counts.items()})
+    return {name: total["count"].astype(np.float64) for name, total in counts.items()}
 
 
-def _holidays(days: pl.Series) -> pl.DataFrame:
+def _holidays(asked: Spine) -> dict[str, Floats]:
     """Days to the next and since the last federal holiday, capped; 0 on the day itself."""
-    asked = days.to_physical().to_numpy().astype(np.int64)
+    dates = asked.frame["service_date"].to_numpy()
+    days = dates.astype(np.int64)
     # Each day with the holidays of its own and of the adjacent years, so that the first and last of a year have both.
-    years = {year + near for year in days.dt.year().unique().to_list() for near in (-1, 0, 1)} or {1970}
-    holidays = np.array([day for year in sorted(years) for day in federal_holidays(year)], dtype=np.int64)
-    following = np.searchsorted(holidays, asked, "left")
-    previous = np.searchsorted(holidays, asked, "right") - 1
-    return pl.DataFrame(
-        {
-            "days_to_holiday": np.minimum(holidays[following] - asked, HOLIDAY_DAYS).astype(np.float64),
-            "days_since_holiday": np.minimum(asked - holidays[previous], HOLIDAY_DAYS).astype(np.float64),
-        }
-    )
+    years = {
+        year + near for year in {*(dates.astype("datetime64[Y]").astype(int) + 1970).tolist()} for near in (-1, 0, 1)
+    }
+    holidays = np.array([day for year in sorted(years or {1970}) for day in federal_holidays(year)], dtype=np.int64)
+    following = np.searchsorted(holidays, days, "left")
+    previous = np.searchsorted(holidays, days, "right") - 1
+    return {
+        "days_to_holiday": np.minimum(holidays[following] - days, HOLIDAY_DAYS).astype(np.float64),
+        "days_since_holiday": np.minimum(days - holidays[previous], HOLIDAY_DAYS).astype(np.float64),
+    }
 
 
 @lru_cache
@@ -233,17 +194,39 @@ def federal_holidays(year: int) -> tuple[int, ...]:
     return tuple(int(day) for day in holidays.to_numpy().astype("datetime64[D]").astype(np.int64))
 
 
-def _weather(asked: pl.DataFrame, history: History) -> pl.DataFrame:
-    """The latest observation at the origin that had reached us, its age, and the rain of the last hours."""
-    found = history.latest(
-        asked, table="weather", by=["origin"], columns=[*WEATHER, "observed_at"], tolerance=WEATHER_WITHIN
-    )
-    rain = history.window(
-        asked, table="weather", clock="known_at", by=["origin"], since=WEATHER_WITHIN, sums=RAIN, where=HAS_RAIN
-    )
-    age = asked[PREDICTION_TIME] - found["observed_at"]
-    return found.select(
-        *WEATHER,
-        precip_in_6h=pl.when(rain["count"] > 0).then(rain["hundredths"] / 100),
-        weather_age_h=age.dt.total_seconds() / 3600,
-    )
+def _schedule() -> list[pl.Expr]:
+    """What the timetable says of the flight itself."""
+    hour = pl.col("scheduled_hour")
+    return [
+        pl.col("carrier"),
+        pl.col("origin"),
+        pl.col("destination"),
+        pl.col("service_date").dt.to_string("%a").alias("day_of_week"),
+        hour.cast(pl.String).str.zfill(2),
+        pl.coalesce(*(pl.when(hour < bound).then(pl.lit(name)) for bound, name in HOUR_BANDS.items())).alias(
+            "hour_band"
+        ),
+        pl.col("scheduled_minute_of_day").cast(pl.Float64),
+        minutes(pl.col("scheduled_arrival") - pl.col("scheduled_departure")).alias("scheduled_min"),
+        pl.coalesce("distance_miles", "route_distance_miles").cast(pl.Float64).alias("route_miles"),
+    ]
+
+
+_LOCAL_DEPARTURE: Final = pl.col("scheduled_departure").dt.convert_time_zone(NEW_YORK)
+LOCAL: Final = (
+    _LOCAL_DEPARTURE.dt.date().alias("service_date"),
+    _LOCAL_DEPARTURE.dt.hour().alias("scheduled_hour"),
+    (_LOCAL_DEPARTURE.dt.hour().cast(pl.Int16) * 60 + _LOCAL_DEPARTURE.dt.minute()).alias("scheduled_minute_of_day"),
+)
+"""What the clock in New York says of the departure."""
+READ: Final = (
+    *("carrier", "origin", "destination", "scheduled_departure", "scheduled_arrival", "distance_miles"),
+    *("service_date", "scheduled_hour", "scheduled_minute_of_day", PREDICTION_TIME),
+)
+"""What the expressions read of the rows that ask."""
+EXPRESSIONS: Final = (
+    *_schedule(),
+    *weather_features.EXPRESSIONS,
+    *aircraft_features.EXPRESSIONS,
+)
+"""The features that are not made as arrays, over `READ` and what was found in the history."""
