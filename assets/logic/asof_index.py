@@ -17,6 +17,7 @@ import polars as pl
 from assets.logic.asof_spine import Spine
 
 Integers: TypeAlias = npt.NDArray[np.int64]
+Flags: TypeAlias = npt.NDArray[np.bool_]
 
 FEW_ROWS: Final = 256
 """Up to this many rows a dictionary finds group codes faster than a join does."""
@@ -44,16 +45,29 @@ class GroupCodes:
         Raises:
             ValueError: If a key column is absent from `spine` or of another type than in the table.
         """
+        self.require_keys(spine)
+        if not self._by or len(spine) > FEW_ROWS:
+            return self._joined(spine.frame)
+        if self._by_key is None:
+            self._by_key = self.by_key()
+        return np.array([self._by_key.get(key, -1) for key in spine.keys(self._by)], dtype=np.int64)
+
+    def by_key(self) -> dict[tuple[object, ...], int]:
+        """The number of every group by its key."""
+        if not self._by:
+            return {(): 0}
+        return dict(zip(self._groups.select(self._by).rows(), self._groups["_code"].to_list(), strict=True))
+
+    def require_keys(self, spine: Spine) -> None:
+        """Refuse rows without the key columns.
+
+        Raises:
+            ValueError: If a key column is absent from `spine` or of another type than in the table.
+        """
         for name, dtype in self._schema.items():
             got = spine.dtype(name)
             if got is None or not (got in (dtype, pl.Null) or (got.is_integer() and dtype.is_integer())):
                 raise ValueError(f"group column {name!r} is {dtype} in the table but {got} in the rows that ask")
-        if not self._by or len(spine) > FEW_ROWS:
-            return self._joined(spine.frame)
-        if self._by_key is None:
-            keys = self._groups.select(self._by).rows()
-            self._by_key = dict(zip(keys, self._groups["_code"].to_list(), strict=True))
-        return np.array([self._by_key.get(key, -1) for key in spine.keys(self._by)], dtype=np.int64)
 
     def _joined(self, frame: pl.DataFrame) -> Integers:
         if not self._by:
@@ -133,15 +147,20 @@ class SortedEvents:
 class RunningTotals:
     """Events with running totals of their values; the difference between two instants of one group is a sum."""
 
-    def __init__(self, codes: Integers, timeline: Timeline, values: Mapping[str, Integers]) -> None:
+    def __init__(
+        self, codes: Integers, timeline: Timeline, values: Mapping[str, Integers], weights: Integers | None = None
+    ) -> None:
         """Sort and accumulate once.
 
         Args:
             codes: Group of each event, shape (n,); events without a group (-1) are left out.
             timeline: When each event counts from, for n events.
             values: What to add up, by name, each of shape (n,).
+            weights: How often each event counts, shape (n,); None: once. An event that is taken back counts -1.
         """
         self._events = SortedEvents(codes, timeline)
+        if weights is not None:
+            values = {"count": weights, **{name: value * weights for name, value in values.items()}}
         in_order = {name: value[self._events.rows] for name, value in values.items()}
         self._totals = {name: np.concatenate([[0], np.cumsum(value)]) for name, value in in_order.items()}
 
@@ -170,6 +189,7 @@ class LatestRows:
             event_times: What the greatest is wanted of, shape (n,), microseconds.
         """
         self._events = SortedEvents(codes, timeline)
+        self._event_times = event_times
         rows = self._events.rows
         distinct, event_ranks = np.unique(event_times[rows], return_inverse=True)
         # Groups ascend, so one running maximum over (group, event rank) starts afresh in every group.
@@ -184,3 +204,18 @@ class LatestRows:
         exists = positions > self._events.starts(codes)
         found[exists] = self._best[positions[exists] - 1]
         return found
+
+    def find_without(self, code: int, instant: int, left_out: Flags) -> int:
+        """The row number for one (group, instant) if some rows were not there, by a look at the whole group.
+
+        Args:
+            code: Group; not -1.
+            instant: Microseconds.
+            left_out: Which rows of the table do not count, shape (n,).
+        """
+        group = np.array([code])
+        begin, end = self._events.starts(group)[0], self._events.positions(group, np.array([instant]))[0]
+        rows = self._events.rows[begin:end]
+        rows = rows[~left_out[rows]]
+        # The last of the greatest: rows stand in the order in which they count, so it is the restatement.
+        return int(rows[::-1][np.argmax(self._event_times[rows][::-1])]) if len(rows) else -1

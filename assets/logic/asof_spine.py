@@ -4,11 +4,14 @@ Belongs here: columns of the asking rows as arrays and keys, kept. Does not belo
 """
 
 from collections.abc import Sequence
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 import polars as pl
 
 from assets.logic.clocks import Instants, instants
+
+ASKED_AT: Final = "prediction_time"
+"""Column of every spine: the UTC instant P at which the question is asked."""
 
 
 class Numbering(Protocol):
@@ -58,6 +61,17 @@ class Spine:
                 raise ValueError(f"the rows that ask need a column {column!r} without nulls, got {self.frame.columns}")
             self._instants[column] = instants(self.frame[column])
         return self._instants[column]
+
+    def asked(self, at: str, *, in_advance: bool) -> Instants:
+        """The instants asked about, microseconds; an outcome may not be asked for later than at prediction time.
+
+        Raises:
+            ValueError: If it is, or a column is absent or holds a null.
+        """
+        asked = self.instants(at)
+        if not in_advance and at != ASKED_AT and (asked > self.instants(ASKED_AT)).any():
+            raise ValueError(f"at={at!r} is later than {ASKED_AT!r}, and what is asked for is not known in advance")
+        return asked
 
     def keys(self, by: Sequence[str]) -> list[tuple[Any, ...]]:
         """The values of the columns `by`, a tuple per row."""

@@ -4,8 +4,9 @@ Belongs here: from columns to the arrays of `asof_index`, refusing what was not 
 the questions themselves and the instants they are asked at; those are `point_in_time`.
 """
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from datetime import timedelta
+from functools import partial
 from threading import RLock
 from typing import Final, TypeAlias, TypeVar, cast
 
@@ -14,9 +15,9 @@ import numpy.typing as npt
 import polars as pl
 
 from assets.logic.asof_index import GroupCodes, Integers, LatestRows, RunningTotals, Timeline
+from assets.logic.asof_records import Sums
 from assets.logic.clocks import NEVER, Clock, instants, microseconds
 
-Sums: TypeAlias = Mapping[str, pl.Expr]
 Flags: TypeAlias = npt.NDArray[np.bool_]
 T = TypeVar("T")
 
@@ -32,7 +33,11 @@ class AsOfTable:
         name: Its name, for messages.
         frame: Its rows.
         clock: When they are known.
+        schema: Its columns and their types.
     """
+
+    weights: Integers | None = None
+    """What each row counts in totals, shape (n,); None: one."""
 
     def __init__(self, name: str, frame: pl.DataFrame, clock: Clock) -> None:
         """Take the table; nothing is sorted before it is asked for.
@@ -42,12 +47,17 @@ class AsOfTable:
         """
         clock.check(name, frame)
         self.name, self.frame, self.clock = name, frame, clock
+        self.schema = frame.schema
         self._built: dict[Hashable, object] = {}
         self._lock = RLock()
 
     def groups(self, by: Sequence[str]) -> GroupCodes:
         """Group codes over the columns `by`."""
         return self._once(("groups", tuple(by)), lambda: GroupCodes(self.frame, by))
+
+    def codes(self, by: Sequence[str]) -> Integers:
+        """Group of every row, shape (n,); -1 for none."""
+        return self.groups(by).codes
 
     def totals(self, clock: str, by: Sequence[str], sums: Sums, where: pl.Expr | None = None) -> RunningTotals:
         """Events that count from the instant at which the time column `clock` reaches us.
@@ -59,11 +69,11 @@ class AsOfTable:
         def build() -> RunningTotals:
             self.clock.require_known_with(clock, [*by, *self._roots(sums, where)], self.name)
             flags = self._once(("flags", which), lambda: self._flags(where))
-            codes = np.where((self._available(clock) < NEVER) & flags, self.groups(by).codes, -1)
-            return RunningTotals(codes, self._timeline(clock), self._integers(sums))
+            codes = np.where((self._available(clock) < NEVER) & flags, self.codes(by), -1)
+            return RunningTotals(codes, self._timeline(clock), self._integers(sums), self.weights)
 
-        which = None if where is None else _serialized(where)
-        return self._once(("totals", clock, tuple(by), _identity(sums), which), build)
+        which = None if where is None else serialized(where)
+        return self._once(("totals", clock, tuple(by), identity(sums), which), build)
 
     def stopped(
         self, opened: str, closed: Sequence[str], by: Sequence[str], sums: Sums, *, within: timedelta
@@ -85,10 +95,10 @@ class AsOfTable:
 
         def build() -> RunningTotals:
             timeline = self._once(("ends", opened, tuple(closed), within), ends)
-            codes = np.where(self._available(opened) < NEVER, self.groups(by).codes, -1)
-            return RunningTotals(codes, timeline, self._integers(sums))
+            codes = np.where(self._available(opened) < NEVER, self.codes(by), -1)
+            return RunningTotals(codes, timeline, self._integers(sums), self.weights)
 
-        return self._once(("stopped", opened, tuple(closed), tuple(by), _identity(sums), within), build)
+        return self._once(("stopped", opened, tuple(closed), tuple(by), identity(sums), within), build)
 
     def latest(self, by: Sequence[str]) -> LatestRows:
         """Rows that count from the instant they reach us, or from their event time if they are known in advance.
@@ -98,18 +108,30 @@ class AsOfTable:
         """
 
         def build() -> LatestRows:
-            clock, frame = self.clock, self.frame
-            dated_by = clock.event_time or clock.known_at
-            clock.require_known_with(clock.known_at, [*by, *([dated_by] if dated_by else [])], self.name)
-            always = np.full(len(frame), -NEVER, dtype=np.int64)
-            event_times = instants(frame[dated_by]) if dated_by else always
-            counts_from = clock.available_at(frame, clock.known_at) if clock.known_at else event_times
-            codes = np.where((event_times < NEVER) & (counts_from < NEVER), self.groups(by).codes, -1)
-            with_row = [c for c in frame.columns if clock.of(c) in (None, clock.known_at)]
-            ranks = _tie_ranks(frame.select(with_row), codes, counts_from, event_times)
+            dated_by = [column for column in (self.clock.event_time or self.clock.known_at,) if column]
+            self.clock.require_known_with(self.clock.known_at, [*by, *dated_by], self.name)
+            event_times, counts_from = self.dated()
+            codes = np.where((event_times < NEVER) & (counts_from < NEVER), self.codes(by), -1)
+            ranks = _tie_ranks(self.frame.select(self.known_with_row), codes, counts_from, event_times)
             return LatestRows(codes, Timeline(counts_from, ranks), event_times)
 
         return self._once(("latest", tuple(by)), build)
+
+    def dated(self) -> tuple[Integers, Integers]:
+        """What the latest row is the latest by, and from when it counts, each of shape (n,), microseconds."""
+
+        def build() -> tuple[Integers, Integers]:
+            dated_by = self.clock.event_time or self.clock.known_at
+            always = np.full(len(self.frame), -NEVER, dtype=np.int64)
+            event_times = instants(self.frame[dated_by]) if dated_by else always
+            return event_times, self._available(self.clock.known_at) if self.clock.known_at else event_times
+
+        return self._once(("dated",), build)
+
+    @property
+    def known_with_row(self) -> list[str]:
+        """Columns whose values are known as soon as the row is."""
+        return [c for c in self.frame.columns if self.clock.of(c) in (None, self.clock.known_at)]
 
     def event_times(self, numbers: Integers) -> Integers:
         """Event times of the given rows, shape (n,), microseconds; any where the row number is -1."""
@@ -126,7 +148,7 @@ class AsOfTable:
             wanted = numbers
             if clock is not None:
                 wanted = np.where(self._reached(clock)[numbers] > asked, -1, numbers)
-            part = self._once(("rows", together), lambda names=together: self._and_a_row_of_nulls(names))
+            part = self._once(("rows", together), partial(self._and_a_row_of_nulls, together))
             found |= {s.name: s for s in taken(part, np.where(wanted < 0, len(self.frame), wanted)).iter_columns()}
         return pl.DataFrame([found[c] for c in columns])
 
@@ -163,7 +185,7 @@ class AsOfTable:
 
     def _integers(self, sums: Sums) -> dict[str, Integers]:
         """The values to add up, by name, each of shape (n,); null adds 0."""
-        return self._once(("integers", _identity(sums)), lambda: self._evaluated(sums))
+        return self._once(("integers", identity(sums)), lambda: self._evaluated(sums))
 
     def _evaluated(self, sums: Sums) -> dict[str, Integers]:
         if "count" in sums:
@@ -203,12 +225,12 @@ def taken(frame: pl.DataFrame, numbers: Integers) -> pl.DataFrame:
     return frame.slice(int(numbers[0]), 1) if len(numbers) == 1 else frame[numbers]
 
 
-def _identity(sums: Sums) -> tuple[tuple[str, bytes], ...]:
+def identity(sums: Sums) -> tuple[tuple[str, bytes], ...]:
     """Equal for equal expressions under equal names."""
-    return tuple((name, _serialized(expression)) for name, expression in sums.items())
+    return tuple((name, serialized(expression)) for name, expression in sums.items())
 
 
-def _serialized(expression: pl.Expr) -> bytes:
+def serialized(expression: pl.Expr) -> bytes:
     """Equal for equal expressions. Kept with the expression, whose `id` is then no other's: features ask with few."""
     kept = _SERIALIZED.get(id(expression))
     if kept is None or kept[0] is not expression:

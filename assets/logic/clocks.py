@@ -5,7 +5,7 @@ Belongs here: rules that need one table and its clock. Does not belong here: fin
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Final, TypeAlias
 
@@ -14,6 +14,7 @@ import numpy.typing as npt
 import polars as pl
 
 Instants: TypeAlias = npt.NDArray[np.int64]
+Flags: TypeAlias = npt.NDArray[np.bool_]
 
 UTC_TIME: Final = pl.Datetime("us", "UTC")
 NEVER: Final = 2**62
@@ -91,6 +92,19 @@ class Clock:
             frame = frame.filter(*keeps)
         late = {c: pl.col(known) <= latest for c, known in self._by_column.items() if c in frame.columns}
         return frame.with_columns(pl.when(is_known).then(pl.col(c)) for c, is_known in late.items())
+
+    def reaches(self, frame: pl.DataFrame, since: datetime) -> Flags:
+        """Which rows happened, or told something that reached us, at `since` (aware) or later, shape (n,).
+
+        A row without any time always does.
+        """
+        columns = sorted({c for c in (self.event_time, self.known_at, *self._by_column.values()) if c is not None})
+        if not columns:
+            return np.ones(len(frame), dtype=np.bool_)
+        times = np.stack([self.available_at(frame, column) for column in columns])
+        is_told = times < NEVER
+        bound = microseconds(since - datetime(1970, 1, 1, tzinfo=UTC))
+        return np.asarray(((times >= bound) & is_told).any(axis=0) | ~is_told.any(axis=0))
 
     @cached_property
     def _by_column(self) -> dict[str, str]:

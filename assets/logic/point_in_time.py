@@ -9,26 +9,23 @@ whole spine, and quick for one row, because what was sorted once is kept (many t
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Final
 
 import numpy as np
 import polars as pl
 
 from assets.logic.asof_index import Integers
-from assets.logic.asof_spine import Rows, Spine
-from assets.logic.asof_table import AsOfTable, Sums
+from assets.logic.asof_records import Frames, Records, Sums
+from assets.logic.asof_spine import ASKED_AT, Rows, Spine
+from assets.logic.asof_table import AsOfTable
 from assets.logic.clocks import Clock, microseconds
 
-__all__ = ["Clock", "History", "Spine"]
-
-ASKED_AT: Final = "prediction_time"
-"""Column of every spine: the UTC instant P at which the question is asked."""
+__all__ = ["ASKED_AT", "Clock", "History", "Spine"]
 
 
 class History:
     """Tables that features may look into, each with its clock; sees at any instant only what was known by then.
 
-    Every question takes a spine with the UTC column `prediction_time` (P) and answers in its rows and order; whoever has
+    Every question takes a spine with the UTC column `prediction_time` (P) and answers in its rows and order; who has
     many questions wraps the frame in a `Spine` once. A null in a group column of either side means no group: no events,
     no row.
 
@@ -45,9 +42,16 @@ class History:
         """
         if missing := sorted(set(tables) - set(clocks)):
             raise ValueError(f"tables {missing} have no clock; clocks are given for {sorted(clocks)}")
-        self.tables = dict(tables)
+        self.tables: Mapping[str, pl.DataFrame] = dict(tables)
         self.clocks = dict(clocks)
-        self._as_of = {name: AsOfTable(name, frame, clocks[name]) for name, frame in tables.items()}
+        self._as_of: dict[str, Records] = {n: AsOfTable(n, frame, clocks[n]) for n, frame in tables.items()}
+
+    @classmethod
+    def over(cls, records: Mapping[str, Records], clocks: Mapping[str, Clock]) -> "History":
+        """A history over tables that keep their own indices; their rows are put together only if they are read."""
+        made = cls({}, clocks)
+        made.tables, made._as_of = Frames(records), dict(records)
+        return made
 
     def window(
         self,
@@ -119,7 +123,7 @@ class History:
         totals = events.totals(clock, by, sums or {}, where)
         rows = Spine.of(spine)
         bounds = np.array([microseconds(bound) for bound in (until, *(-length for length in since.values()))])
-        asked, codes = _asked(rows, at, in_advance=in_advance), rows.codes(events.groups(by))
+        asked, codes = rows.asked(at, in_advance=in_advance), rows.codes(events.groups(by))
         upto = totals.upto(codes, asked + bounds[:, np.newaxis])
         held = {column: running[0] - running[1:] for column, running in upto.items()}
         return {name: {column: of[i] for column, of in held.items()} for i, name in enumerate(since)}
@@ -159,7 +163,7 @@ class History:
         started = events.totals(opened, by, sums or {})
         stopped = events.stopped(opened, closed, by, sums or {}, within=within)
         rows = Spine.of(spine)
-        asked, codes = _asked(rows, ASKED_AT, in_advance=False), rows.codes(events.groups(by))
+        asked, codes = rows.asked(ASKED_AT, in_advance=False), rows.codes(events.groups(by))
         now, gone = started.upto(codes, asked), stopped.upto(codes, asked)
         return {c: now[c] - gone[c] for c in now}
 
@@ -200,9 +204,9 @@ class History:
         if (clock.known_at is None and clock.event_time is not None) != (before is not None):
             raise ValueError(f"table {table!r}: a dated table known in advance needs `before`, and no other takes it")
         asking = Spine.of(spine)
-        asked = _asked(asking, at, in_advance=all(clock.of(c) is None for c in columns))
+        asked = asking.asked(at, in_advance=all(clock.of(c) is None for c in columns))
         # Strictly before is one microsecond earlier, the unit of every instant here.
-        upto = asked if before is None else _asked(asking, before, in_advance=True) - 1
+        upto = asked if before is None else asking.asked(before, in_advance=True) - 1
         rows = records.latest(by).find(asking.codes(records.groups(by)), upto)
         if tolerance is not None:
             if clock.event_time is None:
@@ -228,15 +232,11 @@ class History:
         cut = {name: self.clocks[name].cut(frame, at, since, until) for name, frame in self.tables.items()}
         return History(cut, self.clocks)
 
-    def _table(self, name: str) -> AsOfTable:
+    def schema(self, table: str) -> pl.Schema:
+        """Columns and types of a table."""
+        return self._table(table).schema
+
+    def _table(self, name: str) -> Records:
         if name not in self._as_of:
             raise ValueError(f"table {name!r} is not in this history; it holds {sorted(self._as_of)}")
         return self._as_of[name]
-
-
-def _asked(spine: Spine, at: str, *, in_advance: bool) -> Integers:
-    """The instants a spine asks about, microseconds; outcomes may not be asked for later than its prediction time."""
-    asked = spine.instants(at)
-    if not in_advance and at != ASKED_AT and (asked > spine.instants(ASKED_AT)).any():
-        raise ValueError(f"at={at!r} is later than {ASKED_AT!r}, and what is asked for is not known in advance")
-    return asked

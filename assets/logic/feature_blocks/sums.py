@@ -101,8 +101,7 @@ def totals(
     """
     dated_by = known_clock(history, table, column)
     clocks = clock(history, table)
-    frame = history.tables[table]
-    is_float = column is not None and equals is None and frame.schema[column].is_float()
+    is_float = column is not None and equals is None and history.schema(table)[column].is_float()
     scale = decimals if is_float else 0
     sums = {} if column is None else dict(_sums(column, scale, equals, with_squares))
     found = history.windows(
