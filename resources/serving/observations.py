@@ -6,9 +6,9 @@ and whether it is valid; a batch is any JSON object.
     observations/<worker>-<number>.journal
 
 Each worker appends to files of its own and reads those of all others; nobody waits for anybody. A line is the crc32 of
-the JSON in 8 hex digits, a blank, the JSON, a line feed. It counts once it is whole. A killed worker may leave a part of
-one at the end of its file; it starts again with a new file, so that the part stays last. A damaged line in the middle is
-passed over and counted.
+the JSON in 8 hex digits, a blank, the JSON, a line feed. It counts once it is whole. A killed worker may leave a part
+of one at the end of its file, and starts again with a new one, so that the part stays last. A damaged line is passed
+over and counted.
 
 Observing is idempotent: at the start everything on disk is read, also what the tables hold already. A file goes once
 its last line is old enough (`prune`), but never while another worker has it open, which the system's lock on it tells.

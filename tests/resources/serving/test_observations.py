@@ -129,6 +129,22 @@ def test_a_batch_that_does_not_fit_on_the_disk_is_refused_whole(tmp_path: Path) 
     assert reading.damaged_lines == 0
 
 
+def test_a_batch_that_did_not_reach_the_disk_does_not_count_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = Journal(tmp_path, is_durable=True)
+    journal.append({"number": 1})
+
+    def broken(_handle: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("resources.serving.observations.os.fsync", broken)
+        with pytest.raises(EndpointError, match="Input/output error"):
+            journal.append({"number": 2})
+    assert [*Journal(tmp_path).new()] == [{"number": 1}]
+
+
 def test_old_files_go_but_not_those_that_a_living_worker_has_open(
     tmp_path: Path, writers: list[subprocess.Popen[bytes]]
 ) -> None:
