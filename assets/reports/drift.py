@@ -6,8 +6,8 @@ Belongs here: words, tables and Evidently's snapshots of one judged window. Does
 A window has two snapshots. `scores_snapshot` holds only the score of each group: 10 ms, so that every day of a backfill
 can have one, and the dashboards their history. Its metric is our own and draws nothing; one of Evidently's that gives
 the same number (`MaxValue`) draws a distribution of it and takes 30 times as long.
-`columns_report` holds the distributions of every judged column and costs 5 to 10 s for 100 columns, whatever the rows:
-it is made for the newest window of a run.
+`columns_report` holds distributions of the columns that matter most and costs 70 to 130 ms for each, whatever the
+rows: it is made for the newest window of a run.
 """
 
 import html as escaping
@@ -26,8 +26,9 @@ SCORE: Final = "GroupScore"
 """Name under which Evidently keeps the scores of groups."""
 METHOD: Final = "window_distance"
 METHOD_IN_WORDS: Final = "Jensen-Shannon distance of the window's days, judged by quiet windows of the reference"
-SHOWN_COLUMNS: Final = 120
-"""Columns of a report at most: those furthest from the reference for their limit. Each costs 70 ms and 60 kB."""
+SHOWN_COLUMNS: Final = 30
+"""Columns that are drawn at most: those furthest from the reference for their limit. A hundred would be half of what
+the whole report may take; the distances and limits of all are in its JSON and in the table of columns."""
 OVER: Final = "columns over their limit"
 
 
@@ -36,7 +37,8 @@ class ColumnsReport:
     """Evidently's report on one window.
 
     Attributes:
-        html: A page that needs nothing from outside (4 MB and more), or a short one that says why there is no report.
+        html: A page that needs nothing from outside (4 MB and more) and says how many columns are not drawn, or a
+            short one that says why there is no report.
         json: Its figures as JSON text.
         snapshot: Evidently's own object, for its workspace; None if there is no report.
     """
@@ -131,7 +133,8 @@ def columns_report(
 ) -> ColumnsReport:
     """Evidently's page of the columns of a window beside the reference, with our distances and limits.
 
-    Columns that either side has no value of are left out: Evidently refuses them, and they are findings already.
+    The columns nearest to an alarm come first, and only so many are drawn (`SHOWN_COLUMNS`). Columns that either side
+    has no value of are left out: Evidently refuses them, and they are findings already.
 
     Args:
         columns: As judged.
@@ -142,7 +145,8 @@ def columns_report(
         facts: Kept with it.
     """
     ordered = sorted(columns, key=lambda c: -ratio(c))
-    shown = [c for c in ordered if c.distance is not None and _has_values(reference, c) and _has_values(current, c)]
+    known = [c for c in ordered if c.distance is not None and _has_values(reference, c) and _has_values(current, c)]
+    shown, hidden = known[:SHOWN_COLUMNS], known[SHOWN_COLUMNS:]
     if not shown:
         told = "No column has values both in the reference and in the window; there is nothing to draw."
         return ColumnsReport(html=_page(told), json="{}", snapshot=None)
@@ -150,17 +154,39 @@ def columns_report(
     from evidently.metrics import ValueDrift  # type: ignore[import-untyped]
 
     _use_distances({c.name: c for c in shown})
-    metrics = [
-        ValueDrift(column=c.name, method=METHOD, threshold=1.0 if c.limit is None else c.limit)
-        for c in shown[:SHOWN_COLUMNS]
-    ]
-    names = [c.name for c in shown[:SHOWN_COLUMNS]]
+    metrics = [ValueDrift(column=c.name, method=METHOD, threshold=1.0 if c.limit is None else c.limit) for c in shown]
+    names = [c.name for c in shown]
     numeric = [n for n in names if reference.schema[n].is_numeric()]
     parts = [_dataset(frame, names, numeric) for frame in (current, reference)]
     snapshot = Report(metrics, include_tests=True).run(
         *parts, timestamp=at.replace(tzinfo=None), name=name, metadata=dict(facts)
     )
-    return ColumnsReport(html=str(snapshot.get_html_str(as_iframe=False)), json=str(snapshot.json()), snapshot=snapshot)
+    html = _with_note(str(snapshot.get_html_str(as_iframe=False)), _not_drawn(shown, hidden))
+    return ColumnsReport(html=html, json=str(snapshot.json()), snapshot=snapshot)
+
+
+def _not_drawn(shown: Sequence[JudgedColumn], hidden: Sequence[JudgedColumn]) -> str:
+    """How many columns have no picture, and how near the first of them is to an alarm; empty if all are drawn."""
+    if not hidden:
+        return ""
+    nearest = hidden[0]
+    return (
+        f"Drawn are the {len(shown)} columns that are furthest from the reference for their limit. {len(hidden)} more "
+        f"are not drawn; of these {nearest.name} is the furthest, at {ratio(nearest):.2f} times its limit. The "
+        "report's JSON has the distances and limits of all."
+    )
+
+
+def _with_note(page: str, note: str) -> str:
+    """Evidently's page with a sentence above its pictures.
+
+    Raises:
+        ValueError: If it is not the page of the pinned release.
+    """
+    before, body, after = page.partition("<body>")
+    if not body:
+        raise ValueError("Evidently's page has no <body>, so nothing can be said on it")
+    return f"{before}{body}<p>{escaping.escape(note)}</p>{after}" if note else page
 
 
 def _use_distances(columns: Mapping[str, JudgedColumn]) -> None:

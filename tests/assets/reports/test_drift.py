@@ -84,6 +84,22 @@ def test_half_empty_and_constant_columns_are_drawn() -> None:
     assert report(column(), column("place"), current=half).keys() == {"wind", "place"}
 
 
+def test_columns_nearest_to_an_alarm_are_drawn_and_the_page_says_how_many_are_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("assets.reports.drift.SHOWN_COLUMNS", 1)
+    columns = [column(), column("place", 0.75, 0.5), column("unused", 0.9, None)]
+    rows = NUMBERS.with_columns(unused=pl.lit(1.0))
+    made = columns_report(columns, rows, rows, name="a window", at=AT, facts={})
+    assert [m["config"]["column"] for m in json.loads(made.json)["metrics"]] == ["place"]
+    assert "2 more are not drawn; of these wind is the furthest, at 0.50 times its limit." in made.html
+
+
+def test_a_page_with_every_column_says_nothing_of_columns_that_are_not_drawn() -> None:
+    made = columns_report([column(), column("place")], NUMBERS, NUMBERS, name="a window", at=AT, facts={})
+    assert "not drawn" not in made.html
+
+
 def test_a_snapshot_of_scores_holds_them_and_tests_those_of_groups() -> None:
     judgement = Judgement(groups=(group("weather", 1.5), group("label", None)), columns=(column(distance=0.6),))
     scores = group_scores(judgement)
