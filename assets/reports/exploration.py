@@ -29,6 +29,10 @@ TOP: Final = 3
 BARS: Final = 10
 """How many of them the histogram grid shows."""
 GRID_COLUMNS: Final = 4
+PANEL_WIDTH: Final = 3.0
+PANEL_HEIGHT: Final = 2.1
+"""Inches of a panel of the grid, with what is written around it. A layout that fits itself to the labels takes as long
+as drawing the rest, 2 s for 20 columns."""
 COLOUR: Final = "#4c72b0"
 
 FloatArray = npt.NDArray[np.float64]
@@ -122,7 +126,10 @@ def _histograms(frame: pl.DataFrame, columns: Mapping[str, Column]) -> bytes:
     from matplotlib.figure import Figure
 
     rows = max(1, -(-len(columns) // GRID_COLUMNS))
-    figure = Figure(figsize=(3 * GRID_COLUMNS, 2.1 * rows), dpi=70, layout="constrained")
+    height = PANEL_HEIGHT * rows
+    figure = Figure(figsize=(PANEL_WIDTH * GRID_COLUMNS, height), dpi=70)
+    edges = {"left": 0.07, "right": 0.985, "bottom": 0.45 / height, "top": 1 - 0.25 / height}
+    figure.subplots_adjust(**edges, wspace=0.38, hspace=0.6)
     panels = list(figure.subplots(rows, GRID_COLUMNS, squeeze=False).flat)
     for panel, (name, column) in zip(panels, columns.items(), strict=False):
         panel.set_title(f"{name} [{column.unit}]" if column.unit else name, fontsize=8)
