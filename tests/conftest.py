@@ -16,6 +16,8 @@ import pytest
 
 from resources.lake import Commit, Lake
 from resources.objects import ObjectStore
+from tests.support.mlflow_template import stores_begin_as_copies
+from tests.support.rooms import shared
 
 QUIET = {
     "DO_NOT_TRACK": "true",  # Evidently takes any value, MLflow only this one
@@ -78,6 +80,13 @@ def _environment() -> Iterator[None]:
             del os.environ[name]
         elif os.environ.get(name) != before[name]:
             os.environ[name] = before[name]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _migrated_stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """MLflow's migrations run once for all workers, not once for each store."""
+    with stores_begin_as_copies(shared(tmp_path_factory.getbasetemp())):
+        yield
 
 
 @dataclass(frozen=True)

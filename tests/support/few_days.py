@@ -29,6 +29,7 @@ from resources.registry import MlflowModelRegistry
 from resources.reports import Reports
 from resources.values import JsonValues
 from tests.support.instance import write_instance_file
+from tests.support.rooms import made_once, shared
 
 FEW_DAYS = replace(
     FLIGHT_DELAYS,
@@ -43,11 +44,17 @@ FEATURES_FROM = "2013-01-20"
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
+FEWER = {"assets.stages.features.LEAKAGE_SAMPLE": 3, "assets.reports.drift.SHOWN_COLUMNS": 3}
+"""The check for leakage and the pictures of drift have tests of their own. Two dozen rows of the one are three quarters
+of a day's run, and the other costs 0.1 s for each column."""
+
+
 @contextmanager
-def few_leakage_rows() -> Iterator[None]:
-    """The check for leakage has tests of its own; its two dozen rows are three quarters of a day's run."""
+def fewer_details() -> Iterator[None]:
+    """Within the block, a run does less of what says nothing about the line."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("assets.stages.features.LEAKAGE_SAMPLE", 3)
+        for name, count in FEWER.items():
+            patch.setattr(name, count)
         yield
 
 
@@ -114,7 +121,7 @@ class Home:
         """Run a job, or some of its assets, over days `first` to `last` (or `first` alone)."""
         job = self.definitions(**resources).resolve_job_def(job_name(self.use_case.name, purpose))
         span = {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last or first}
-        with instance or dg.DagsterInstance.ephemeral() as used, few_leakage_rows():
+        with instance or dg.DagsterInstance.ephemeral() as used, fewer_details():
             return job.execute_in_process(
                 instance=used,
                 raise_on_error=False,
@@ -129,7 +136,7 @@ class Home:
         room = self.folder / "dagster"
         room.mkdir(parents=True, exist_ok=True)
         write_instance_file(room)
-        with dg.DagsterInstance.from_config(str(room)) as instance, few_leakage_rows():
+        with dg.DagsterInstance.from_config(str(room)) as instance, fewer_details():
             echo = [].append if told is None else told.append
             yield Line(use_case=self.use_case, defs=self.definitions(**resources), instance=instance, echo=echo)
 
@@ -143,6 +150,12 @@ class Home:
 def days_between(first: str, last: str) -> list[str]:
     start, end = date.fromisoformat(first), date.fromisoformat(last)
     return [str(start + timedelta(days=n)) for n in range((end - start).days + 1)]
+
+
+def succeed(result: dg.ExecuteInProcessResult) -> dg.ExecuteInProcessResult:
+    """The same result, of a run that went well."""
+    assert result.success, failures(result)
+    return result
 
 
 def failures(result: dg.ExecuteInProcessResult) -> str:
@@ -175,7 +188,8 @@ def weather_file(day: str) -> str:
     return f"weather/weather_{day}.csv"
 
 
-# The following are made once per base folder, that is per session, whichever test asks first.
+# The following are made once, whichever test asks first: the plain files for all workers of the session, a home with
+# MLflow's store once per worker.
 
 
 def feed(folder: Path, first: str, last: str) -> Path:
@@ -183,29 +197,29 @@ def feed(folder: Path, first: str, last: str) -> Path:
     return folder
 
 
-@cache
 def landed(room: Path) -> Path:
     """A landing zone with all the days; read it, never write."""
-    return feed(room / "few_days" / "landing", FIRST, LAST)
+    return made_once(shared(room) / "few_days" / "landing", lambda folder: feed(folder, FIRST, LAST))
 
 
 @cache
 def cleaned(room: Path) -> Home:
     """All the days up to their cleaned tables; read it, or copy it."""
-    home = Home(folder=room / "few_days" / "cleaned", landing=landed(room))
+    home = Home(folder=shared(room) / "few_days" / "cleaned", landing=landed(room))
     tables = [f"{stage}_{table.name}" for table in home.use_case.tables for stage in ("raw", "cleaned", "quarantined")]
-    result = home.run("ingest", *tables, first=FIRST, last=LAST)
-    assert result.success, failures(result)
+    made_once(home.folder, lambda _: succeed(home.run("ingest", *tables, first=FIRST, last=LAST)))
     return home
 
 
 @cache
 def ingested(room: Path) -> Home:
     """The days and the features of the last nineteen; read it, or copy it."""
-    home = cleaned(room).copy(room / "few_days" / "ingested")
-    result = home.run("ingest", "features", first=FEATURES_FROM, last=LAST)
-    assert result.success, failures(result)
-    return home
+    before, folder = cleaned(room), shared(room) / "few_days" / "ingested"
+
+    def make(folder: Path) -> None:
+        succeed(before.copy(folder).run("ingest", "features", first=FEATURES_FROM, last=LAST))
+
+    return replace(before, folder=made_once(folder, make))
 
 
 @dataclass(frozen=True)
@@ -221,5 +235,4 @@ def trained(room: Path) -> Trained:
     """All but the endpoint; read it, or copy it (models stay where they are)."""
     home = ingested(room).copy(room / "few_days" / "trained")
     result = home.run("train", "training_set", "logistic_regression", "evaluation_report", "champion")
-    assert result.success, failures(result)
-    return Trained(home, result)
+    return Trained(home, succeed(result))

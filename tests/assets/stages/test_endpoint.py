@@ -1,14 +1,15 @@
 """What goes live has the history that it needs. That it answers as it did offline is a test of `test_line.py`."""
 
 from datetime import timedelta
+from pathlib import Path
 
 from assets.stages.endpoint import online_tables
 from assets.stages.features import feature_rows, load_history, look_back_days
 from tests.support.few_days import FEW_DAYS, LAST, Home, failures
 
 
-def test_going_live_without_a_champion_says_what_to_materialise(ingested: Home) -> None:
-    told = failures(ingested.run("train", "endpoint"))
+def test_going_live_without_a_champion_says_what_to_materialise(ingested: Home, tmp_path: Path) -> None:
+    told = failures(ingested.copy(tmp_path / "home").run("train", "endpoint"))
     assert "materialise flight_delays/" in told
 
 

@@ -80,8 +80,8 @@ def test_rows_without_weather_and_without_plane_are_scored(home: Home) -> None:
     assert scores.columns == [*ENTITY, PREDICTION_TIME, "probability", "model_version", PARTITION_KEY]
 
 
-def test_scoring_without_a_champion_says_what_to_materialise(ingested: Home) -> None:
-    told = failures(ingested.run("score", first=LAST))
+def test_scoring_without_a_champion_says_what_to_materialise(ingested: Home, tmp_path: Path) -> None:
+    told = failures(ingested.copy(tmp_path / "home").run("score", first=LAST))
     assert "materialise flight_delays/champion first" in told
 
 
