@@ -215,6 +215,8 @@ def _serve(service: UseCaseService, app: "ASGIApp", listening: socket.socket) ->
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,
+        ws="none",
         lifespan="on",
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=DRAIN_S,

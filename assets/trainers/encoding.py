@@ -7,7 +7,8 @@ Does not belong here: what a family fits on those arrays (scaling, imputation); 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, TypeAlias
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -61,20 +62,23 @@ class RowReader:
 
     def __init__(self, features: Sequence[Feature]) -> None:
         """Take the features, in the order in which the values of a row come."""
-        self._numeric = [i for i, f in enumerate(features) if f.kind == "numeric"]
+        numeric = [i for i, f in enumerate(features) if f.kind == "numeric"]
+        # One call for all numbers of a row; of fewer than two it would give no tuple.
+        self._numbers = itemgetter(*numeric) if len(numeric) > 1 else lambda row: [row[i] for i in numeric]
+        self._width = len(numeric)
         self._categorical = [(i, f.name) for i, f in enumerate(features) if f.kind == "categorical"]
 
-    def read(self, rows: Sequence[Sequence[float | str | None]]) -> FeatureRows:
+    def read(self, rows: Sequence[Sequence[Any]]) -> FeatureRows:
         """The same rows: numbers (or None) for numeric features, texts (or None) for categories.
 
         Raises:
             FeatureError: If a number is infinite.
         """
-        numbers = np.array([[row[i] for i in self._numeric] for row in rows], dtype=np.float64)  # None becomes NaN
+        numbers = np.array([self._numbers(row) for row in rows], dtype=np.float64)  # None becomes NaN
         if np.isinf(numbers).any():
             raise FeatureError("infinite values in feature rows")
-        texts = {n: [str(MISSING if row[i] is None else row[i]) for row in rows] for i, n in self._categorical}
-        return FeatureRows(numbers=numbers.reshape(len(rows), len(self._numeric)), texts=texts)
+        texts = {n: [MISSING if row[i] is None else row[i] for row in rows] for i, n in self._categorical}
+        return FeatureRows(numbers=numbers.reshape(len(rows), self._width), texts=texts)
 
 
 def check_features(frame: pl.DataFrame, features: Sequence[Feature]) -> None:

@@ -19,8 +19,8 @@ MAX_BATCH_ROWS: Final = 1_000
 """As many as one request may hold."""
 INLINE_S: Final = 0.002
 """A batch that takes longer is scored in a thread, so that health, metrics and other requests do not wait for it."""
-_MEMORY: Final = 0.1
-"""Weight of the newest batch in the estimate of what a row takes."""
+_MEMORY: Final = 0.02
+"""Weight of a slower batch in the estimate of what a row takes."""
 
 
 class Asked(Protocol):
@@ -89,7 +89,9 @@ class Batcher(Generic[A]):
             self._begin()
 
     def _learn(self, row_s: float) -> None:
-        self._row_s = row_s if self._row_s is None else self._row_s + _MEMORY * (row_s - self._row_s)
+        # Down at once and up slowly: a batch takes longer when the machine is busy, and a thread would not help then.
+        is_less = self._row_s is None or row_s < self._row_s
+        self._row_s = row_s if is_less or self._row_s is None else self._row_s + _MEMORY * (row_s - self._row_s)
 
     def _timed(self, batch: Sequence[A]) -> float:
         """Seconds that scoring took."""

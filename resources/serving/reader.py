@@ -5,7 +5,7 @@ own. Whatever is not plainly right goes the long way (`protocol.py`), which also
 """
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 
@@ -17,22 +17,23 @@ MOST_LAYOUTS: Final = 64
 """Orders of tensors that are remembered. A caller has one or two; one who sends ever new ones goes the long way."""
 
 
-class _Tensor(msgspec.Struct):
+class _Tensor(msgspec.Struct, gc=False):
+    """A tensor of one value: anything longer is no match."""
+
     name: str
-    shape: list[int]
+    shape: tuple[Literal[1]]
     datatype: str
-    data: list[Any]
+    data: tuple[Any]
 
 
-class _Request(msgspec.Struct, forbid_unknown_fields=True):
+class _Request(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     inputs: list[_Tensor]
     id: str | None = None
     parameters: Any = None
     outputs: Any = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Slot:
+class _Slot(NamedTuple):
     """Where the value of one tensor goes, and what it may be."""
 
     place: int
@@ -103,20 +104,18 @@ class InferReader:
 def _row(tensors: list[_Tensor], layout: _Layout) -> Row | None:
     """The values of one row; None if a tensor is not plainly right."""
     row: list[Any] = [None] * layout.width
-    for tensor, slot in zip(tensors, layout.slots, strict=True):
-        if tensor.shape != [1] or len(tensor.data) != 1:
-            return None
-        value = tensor.data[0]
+    for tensor, (place, datatypes, parse, is_number, is_required) in zip(tensors, layout.slots, strict=True):
+        (value,) = tensor.data
         if value is None:
-            if slot.is_required:
+            if is_required:
                 return None
             continue
-        if not (slot.is_number and type(value) is float and -MAX_NUMBER <= value <= MAX_NUMBER):
+        if not (is_number and type(value) is float and -MAX_NUMBER <= value <= MAX_NUMBER):
             try:
-                value = slot.parse(value)
+                value = parse(value)
             except (ValueError, OverflowError):
                 return None
-        if tensor.datatype not in slot.datatypes:
+        if tensor.datatype not in datatypes:
             return None
-        row[slot.place] = value
+        row[place] = value
     return tuple(row)

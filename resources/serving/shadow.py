@@ -20,7 +20,7 @@ LOG: Final = logging.getLogger(__name__)
 WITHIN_S: Final = 1.0
 """Older questions are not asked any more: evidence of another minute's traffic compares nothing."""
 MOST_WAITING: Final = 256
-POLL_S: Final = 0.005
+LINGER_S: Final = 0.005
 """How long questions may come together. Woken by each, the thread would take the interpreter's lock once per answer."""
 
 
@@ -39,7 +39,7 @@ class Shadow:
         """Take whom to tell the number of rows that were not asked about."""
         self._on_drop = on_drop
         self._waiting: deque[Asked] = deque()
-        self._stopping = threading.Event()
+        self._stopping, self._wake = threading.Event(), threading.Event()
         self._thread: threading.Thread | None = None
 
     def start(self, ask: AsksShadow) -> None:
@@ -50,6 +50,7 @@ class Shadow:
     def stop(self, timeout: float = 5.0) -> None:
         """End after the question that is being asked."""
         self._stopping.set()
+        self._wake.set()
         if self._thread is not None:
             self._thread.join(timeout)
 
@@ -57,12 +58,17 @@ class Shadow:
         """Hand a question over that was answered by the live version; returns at once."""
         if len(self._waiting) < MOST_WAITING:
             self._waiting.append(asked)
+            if not self._wake.is_set():
+                self._wake.set()
         else:
             self._on_drop(asked.rows)
 
     def _run(self, ask: AsksShadow) -> None:
-        while not self._stopping.wait(0 if self._waiting else POLL_S):
+        while not self._stopping.is_set():
             if not self._waiting:
+                self._wake.wait()
+                self._stopping.wait(LINGER_S)
+                self._wake.clear()
                 continue
             asked = self._waiting.popleft()
             if time.perf_counter() - asked.began > WITHIN_S:
