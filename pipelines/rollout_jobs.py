@@ -63,7 +63,8 @@ def _sensor(use_case: UseCase, job: "UnresolvedAssetJobDefinition") -> dg.Sensor
         description="Has every change at the endpoint put on record: a step, a version taken back, a new one live.",
     )
     def rollout(context: dg.SensorEvaluationContext, endpoint_server: Endpoint) -> dg.SensorResult | dg.SkipReason:
-        state, history = endpoint_server.state(use_case.name), endpoint_server.history(use_case.name)
+        control = endpoint_server.control(use_case.name)
+        state, history = control.state(), control.history()
         tags = {ALONE: f"{use_case.name}/{PURPOSE}"}
         if state is not None and state.beside is not None and may_go_on(use_case, endpoint_server):
             step = f"step/{state.beside.id}/{state.beside.step}"

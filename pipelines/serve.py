@@ -133,9 +133,7 @@ def signature(use_case: UseCase) -> Signature:
     features = (
         Field(name=f.name, dtype=kinds[f.kind], is_required=False, description=f.description) for f in use_case.features
     )
-    return Signature(
-        inputs=tuple(inputs), features=tuple(features), task=use_case.task, entity=use_case.entity or use_case.inputs
-    )
+    return Signature(inputs=tuple(inputs), features=tuple(features), task=use_case.task, entity=use_case.entity)
 
 
 def load_service(where: str) -> UseCaseService:

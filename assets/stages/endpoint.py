@@ -158,11 +158,11 @@ def go_live(
     """
     rows = _smoke_rows(use_case, lake, manifest)
     with tempfile.TemporaryDirectory() as room:
-        taken_back = server.taken_back(use_case.name, version.number)
+        taken_back = server.control(use_case.name).taken_back(version.number)
         if taken_back is None:
             number, folder = version.number, registry.download(version, Path(room))
         else:
-            number, folder = server.live_model(use_case.name)
+            number, folder = server.control(use_case.name).live_model()
         offline = load_model(folder).predict(rows)
         deployed = server.deploy(
             use_case.name,

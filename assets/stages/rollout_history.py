@@ -66,10 +66,10 @@ def build_rollout_history(use_case: UseCase) -> dg.AssetsDefinition:
                 by=f"Dagster run {context.run.run_id}", reason="enough rows, and no guardrail was met"
             )
         known, table = on_record(use_case, lake), table_name(use_case, NAME)
-        new = _frame(endpoint_server.history(use_case.name)).join(known, on=["at", "revision"], how="anti")
+        new = _frame(endpoint_server.control(use_case.name).history()).join(known, on=["at", "revision"], how="anti")
         version = lake.append(table, new, commit_of(context, key))
         rows = pl.concat([known, new]).sort("at", descending=True)
-        state = endpoint_server.state(use_case.name)
+        state = endpoint_server.control(use_case.name).state()
         yield table_result(
             key,
             lake,
@@ -95,7 +95,7 @@ def on_record(use_case: UseCase, lake: Lake) -> pl.DataFrame:
 
 def may_go_on(use_case: UseCase, server: Endpoint) -> bool:
     """Whether a canary that Dagster moves on has been seen long enough, and is well."""
-    state = server.state(use_case.name)
+    state = server.control(use_case.name).state()
     if state is None or state.beside is None or state.beside.plan.advance != "orchestrator":
         return False
     described = server.control(use_case.name).described()

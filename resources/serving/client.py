@@ -3,10 +3,8 @@
 Belongs here: the other side of `target.py` and of the routes. Does not belong here: anything that runs in the server.
 """
 
-import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -20,34 +18,18 @@ from resources import processes
 from resources.errors import EndpointError
 from resources.serving.answers import scores_of
 from resources.serving.calls import Connection, Latency, bodies, timed
-from resources.serving.control import Control
+from resources.serving.control import Control, Deployment
 from resources.serving.keys import own_key
 from resources.serving.ports import PORT_VARIABLE, port_of, process_name
 from resources.serving.rollout import Cause, begin, called_off
-from resources.serving.states import Event, Plan, State, Target
+from resources.serving.starting import ServerProcess, start
+from resources.serving.states import Plan, Target
 from resources.serving.target import StateFolder
 
 SMOKE_TEST: Final = "smoke_test"
 """What the log says of requests made here: they are no predictions anybody acts on."""
 START_S: Final = 60.0
 POLL_S: Final = 0.1
-
-
-@dataclass(frozen=True, kw_only=True)
-class Deployment:
-    """A version that went live, or beside the live one.
-
-    Attributes:
-        number: Its version number.
-        url: Where it is asked.
-        seconds: From the request for it to the swap; 0.0 if exactly this was there already.
-        is_live: It answers whoever asks; False while it is only beside the live version.
-    """
-
-    number: int
-    url: str
-    seconds: float
-    is_live: bool = True
 
 
 class Endpoint(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster's generic has no default
@@ -100,11 +82,11 @@ class Endpoint(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster's 
             processes.stop(name, home=home)
         was_there = processes.status(name, home=home).is_running
         try:
-            self._come_up(use_case, path, timeout)
+            self._start(use_case, path, timeout)
         except EndpointError:
             if not was_there:
                 raise
-            self._come_up(use_case, path, timeout)  # what was there was just ending, and never listened again
+            self._start(use_case, path, timeout)  # what was there was just ending, and never listened again
         self._require_ours(use_case)
 
     def deploy(
@@ -167,30 +149,6 @@ class Endpoint(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster's 
         folder = self._folder(use_case)
         return Control(use_case=use_case, folder=folder, host=self.host, port=self.port_of(use_case))
 
-    def state(self, use_case: str) -> State | None:
-        """What is to be live, and beside; None if nothing was ever deployed."""
-        return self._folder(use_case).state()
-
-    def history(self, use_case: str) -> list[Event]:
-        """Every change of what is live, or beside it, the first one first."""
-        return self._folder(use_case).history()
-
-    def taken_back(self, use_case: str, number: int) -> Event | None:
-        """The event that took a version back, unless it was asked for again since, or never was."""
-        about = [event for event in self.history(use_case) if event.version == number and event.change != "refreshed"]
-        return about[-1] if about and about[-1].change == "rolled back" else None
-
-    def live_model(self, use_case: str) -> tuple[int, Path]:
-        """Number and folder of the model that is to be live.
-
-        Raises:
-            EndpointError: If none is, or its files are damaged.
-        """
-        folder = self._folder(use_case)
-        if (target := folder.target()) is None:
-            raise EndpointError(f"nothing was ever deployed for {use_case}")
-        return target.number, folder.model(target)
-
     def predict(self, use_case: str, rows: pl.DataFrame, version: int | None = None) -> npt.NDArray[np.float64]:
         """Scores of the live endpoint for `rows` of exactly its inputs or its features, shape (n >= 1, fields).
 
@@ -228,33 +186,18 @@ class Endpoint(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster's 
     def _folder(self, use_case: str) -> StateFolder:
         return StateFolder(Path(self.state_root) / use_case)
 
-    def _come_up(self, use_case: str, path: str, timeout: float) -> None:
-        started, name = self._start(use_case, path), process_name(use_case)
-        live = f"{self.root(use_case)}/v2/health/live"
-
-        def runs() -> bool:
-            return processes.status(name, home=Path(self.home)).pid == started.pid
-
-        try:
-            processes.wait_until_healthy(live, timeout=timeout, is_alive=runs)
-        except processes.ProcessError as error:
-            said = processes.last_line(started.log)
-            raise EndpointError(
-                f"the endpoint did not start: {error}; its log {started.log} ends with: {said}"
-            ) from error
-
-    def _start(self, use_case: str, path: str) -> processes.ProcessStatus:
-        name, home, port = process_name(use_case), Path(self.home), self.port_of(use_case)
-        command = [sys.executable, "-m", "pipelines.serve", "--use-case", path]
-        command += ["--state", str(self._folder(use_case).root), "--host", self.host, "--port", str(port)]
-        # One row gains nothing from many threads, and several requests at once would fight for the cores.
-        env = {"OMP_NUM_THREADS": "1", "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false"}
-        if (found := processes.status(name, home=home)).is_running and found.port != port:
-            processes.stop(name, home=home)  # it answers on the port of an earlier setting
-        try:
-            return processes.start_detached(command, name=name, home=home, env=env, port=port)
-        except processes.ProcessError as error:
-            raise EndpointError(f"{error}; end that program or set {PORT_VARIABLE} to a free port") from error
+    def _start(self, use_case: str, path: str, timeout: float) -> None:
+        start(
+            ServerProcess(
+                use_case=use_case,
+                declared_at=path,
+                state=self._folder(use_case).root,
+                home=Path(self.home),
+                host=self.host,
+                port=self.port_of(use_case),
+            ),
+            timeout,
+        )
 
     def _described(self, use_case: str) -> dict[str, Any] | None:
         """What our server says of itself; None if nothing listens.
@@ -286,7 +229,7 @@ class Endpoint(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster's 
         return described
 
     def _deployment(self, use_case: str, target: Target, *, seconds: float) -> Deployment:
-        state = self.state(use_case)
+        state = self._folder(use_case).state()
         is_live = state is not None and state.live.deployment == target.deployment
         return Deployment(number=target.number, url=self.url(use_case), seconds=seconds, is_live=is_live)
 

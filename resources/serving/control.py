@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Final
 
 from resources import processes
@@ -15,12 +16,29 @@ from resources.errors import EndpointError
 from resources.serving.calls import Connection
 from resources.serving.keys import own_key
 from resources.serving.rollout import Cause, finished, rolled_back, step_on
-from resources.serving.states import State
+from resources.serving.states import Event, State
 from resources.serving.target import StateFolder
 
 FOLLOW_S: Final = 10.0
 """A server follows within 0.2 s; longer only if it has to load what it goes back to, as after a restart."""
 POLL_S: Final = 0.05
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deployment:
+    """A version that went live, or beside the live one.
+
+    Attributes:
+        number: Its version number.
+        url: Where it is asked.
+        seconds: From the request for it to the swap; 0.0 if exactly this was there already.
+        is_live: It answers whoever asks; False while it is only beside the live version.
+    """
+
+    number: int
+    url: str
+    seconds: float
+    is_live: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +55,29 @@ class Control:
     folder: StateFolder
     host: str
     port: int
+
+    def state(self) -> State | None:
+        """What is to be live, and beside; None if nothing was ever deployed."""
+        return self.folder.state()
+
+    def history(self) -> list[Event]:
+        """Every change of what is live, or beside it, the first one first."""
+        return self.folder.history()
+
+    def taken_back(self, number: int) -> Event | None:
+        """The event that took a version back, unless it was asked for again since, or never was."""
+        about = [event for event in self.history() if event.version == number and event.change != "refreshed"]
+        return about[-1] if about and about[-1].change == "rolled back" else None
+
+    def live_model(self) -> tuple[int, Path]:
+        """Number and folder of the model that is to be live.
+
+        Raises:
+            EndpointError: If none is, or its files are damaged.
+        """
+        if (target := self.folder.target()) is None:
+            raise EndpointError(f"nothing was ever deployed for {self.use_case}")
+        return target.number, self.folder.model(target)
 
     def roll_back(self, *, by: str, reason: str, timeout: float = FOLLOW_S) -> State:
         """Take back the version beside the live one; without one, go back to the version that was live before.

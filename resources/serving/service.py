@@ -42,7 +42,7 @@ class Signature:
     """What is asked with, rows of inputs or rows of features, and what kind of answer each row gets (`answers.py`).
 
     Attributes:
-        entity: Of the inputs, those that say what a row is about: the same ones meet the same version.
+        entity: Of the inputs, those that say what a row is about: the same ones meet the same version. Empty: all do.
     """
 
     inputs: tuple[Field, ...]

@@ -11,7 +11,6 @@ a target (`client.py`), and what the server does about it (`deployments.py`).
     log/                          what was answered; see `segments.py`
 """
 
-import hashlib
 import json
 import os
 import re
@@ -28,7 +27,8 @@ import polars as pl
 from resources.errors import EndpointError
 from resources.locks import in_turn
 from resources.objects import ObjectStore
-from resources.serving.states import DIGEST, Event, State, Target, from_json, to_json
+from resources.serving.contents import digest, settled
+from resources.serving.states import Event, State, Target, from_json, to_json
 
 __all__ = ["HISTORY", "LIVE", "TARGET", "State", "StateFolder", "Target"]
 
@@ -161,7 +161,7 @@ class StateFolder:
         """
         with self._arriving("models") as arriving:
             shutil.copytree(folder, arriving, dirs_exist_ok=True)
-            name = f"{int(number)}-{_settled(arriving)}"
+            name = f"{int(number)}-{settled(arriving)}"
             self._place(arriving, self.root / "models" / name)
         return name
 
@@ -176,7 +176,7 @@ class StateFolder:
         with self._arriving("online") as arriving:
             for name, frame in tables.items():
                 frame.write_parquet(arriving / f"{name}.parquet")
-            name = _settled(arriving)
+            name = settled(arriving)
             self._place(arriving, self.root / "online" / name)
         return name
 
@@ -223,16 +223,16 @@ class StateFolder:
             shutil.rmtree(folder, ignore_errors=True)  # gone already, unless something went wrong
 
     def _place(self, arriving: Path, place: Path) -> None:
-        if place.is_dir() and _digest(place) != place.name.rpartition("-")[2]:
+        if place.is_dir() and digest(place) != place.name.rpartition("-")[2]:
             shutil.rmtree(place)  # damaged since: what is in memory goes on serving, the files are mended
         if not place.is_dir():
             arriving.replace(place)
 
-    def _intact(self, part: str, name: str, digest: str) -> Path:
+    def _intact(self, part: str, name: str, content: str) -> Path:
         folder = self.root / part / name
         if not folder.is_dir():
             raise EndpointError(f"{part}/{name} is missing in {self.root}; materialise the endpoint again")
-        if _digest(folder) != digest:
+        if digest(folder) != content:
             raise EndpointError(f"{part}/{name} in {self.root} is damaged; materialise the endpoint again")
         return folder
 
@@ -244,26 +244,3 @@ def _naming(path: Path) -> Iterator[None]:
         yield
     except (ValueError, TypeError, KeyError) as error:
         raise EndpointError(f"{path} does not hold a target state ({error}); materialise the endpoint again") from error
-
-
-def _settled(folder: Path) -> str:
-    """Bring a folder safely to disk and name its content."""
-    files = [path for path in folder.rglob("*") if path.is_file()]
-    if not files:
-        raise EndpointError("there is nothing to deploy: the folder of the model, or the set of tables, is empty")
-    for path in (*files, folder):
-        handle = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-    return _digest(folder)
-
-
-def _digest(folder: Path) -> str:
-    digest = hashlib.sha256()
-    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
-        content = path.read_bytes()
-        digest.update(f"{path.relative_to(folder).as_posix()}\0{len(content)}\0".encode())
-        digest.update(content)
-    return digest.hexdigest()[:DIGEST]

@@ -9,8 +9,9 @@ import pytest
 
 from assets.contracts import Column, Expectation, Rule, SourceTable, Target, UseCase
 from assets.logic.metrics import task_metrics
-from assets.policies import DeclarationError, PromotionPolicy, Task, TimeSplit
+from assets.policies import DeclarationError, PromotionPolicy, RolloutPolicy, Task, TimeSplit
 from pipelines.flight_delays.use_case import FLIGHT_DELAYS
+from resources.serving.states import Plan
 from tests.support.toy_use_case import PARCELS, TOY
 
 WISH = Expectation(check="is_fine", type="expect_table_row_count_to_be_between", arguments={"min_value": 1})
@@ -114,3 +115,12 @@ def test_every_gate_is_on_by_default(task: Task) -> None:
 
 def test_the_flights_are_declared_without_contradiction() -> None:
     assert replace(FLIGHT_DELAYS) == FLIGHT_DELAYS
+
+
+def test_a_rollout_that_cannot_be_gone_is_refused() -> None:
+    with pytest.raises(DeclarationError, match=r"rollout: a canary begins with a share and ends with 1\.0"):
+        RolloutPolicy(mode="canary", steps=(0.05, 0.25))
+
+
+def test_a_use_case_that_says_nothing_has_its_champion_live_at_once() -> None:
+    assert TOY.rollout.plan == Plan(mode="immediate")

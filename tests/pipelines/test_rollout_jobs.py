@@ -55,7 +55,7 @@ def test_every_change_is_in_the_table_once(server: Endpoint, lake: Lake, models:
     server.control("parcels").roll_back(by="a test", reason="to see")
     told, _ = materialised(server, lake)
     rows = on_record(TOY, lake).sort("at")
-    assert rows["change"].to_list() == [event.change for event in server.history("parcels")]
+    assert rows["change"].to_list() == [event.change for event in server.control("parcels").history()]
     assert rows.schema == pl.Schema(SCHEMA)
     assert told["live_version"] == 1
 
@@ -109,14 +109,14 @@ def test_dagster_gives_a_canary_its_next_share_when_it_was_seen_long_enough(
 
     assert eventually(is_due, seconds=60)
     materialised(server, lake)
-    event = server.history("parcels")[-1]
+    event = server.control("parcels").history()[-1]
     server.control("parcels").roll_back(by="a test", reason="done")
     assert (event.change, event.share) == ("next step", 0.8)
     assert event.by.startswith("Dagster run ")
 
 
 def server_cursor(server: Endpoint) -> str:
-    event = server.history("parcels")[-1]
+    event = server.control("parcels").history()[-1]
     return f"{event.at}/{event.revision}"
 
 
@@ -132,7 +132,7 @@ def test_the_rollback_job_goes_back_and_says_who_asked(server: Endpoint, models:
     (job,) = (j for j in build_rollouts(TOY).jobs if isinstance(j, dg.JobDefinition))
     config = {"ops": {"roll_back": {"config": {"reason": "a person says so"}}}}
     done = job.execute_in_process(run_config=config, resources={"endpoint_server": server})
-    event, state = server.history("parcels")[-1], server.state("parcels")
+    event, state = server.control("parcels").history()[-1], server.control("parcels").state()
     assert done.success
     assert state is not None
     assert (state.live.number, state.beside) == (1, None)

@@ -48,14 +48,14 @@ def test_going_back_needs_nothing_but_the_server(served: Endpoint, models: list[
     done = throughline(served, "rollback", "parcels", "--reason", "it looks odd", THROUGHLINE_LAKE="s3://nowhere/lake")
     assert (done.returncode, done.stdout) == (0, "version 1 of parcels is live\n"), done.stderr
     assert answering(served) == "1"
-    event = served.history("parcels")[-1]
+    event = served.control("parcels").history()[-1]
     assert (event.change, event.version, event.reason) == ("rolled back", 2, "it looks odd")
     assert event.by.endswith("on the command line")
 
 
 def test_going_back_where_there_is_nothing_to_go_back_to_says_so(served: Endpoint, models: list[Path]) -> None:
     served.deploy("parcels", 1, models[0], online())
-    while (state := served.state("parcels")) is not None and state.previous is not None:
+    while (state := served.control("parcels").state()) is not None and state.previous is not None:
         served.control("parcels").roll_back(by="a test", reason="to the first")
     done = throughline(served, "rollback", "parcels")
     assert (done.returncode, done.stdout) == (1, "")
@@ -87,4 +87,4 @@ def test_going_back_with_no_server_up_is_what_the_next_one_begins_with(tmp_path:
             endpoint.deploy("parcels", number, model, online())
     done = throughline(endpoint, "rollback", "parcels")
     assert done.stdout == "version 1 of parcels is live once its server runs; none does\n", done.stderr
-    assert endpoint.state("parcels").live.number == 1  # type: ignore[union-attr]
+    assert endpoint.control("parcels").state().live.number == 1  # type: ignore[union-attr]

@@ -92,7 +92,7 @@ def load(endpoint: Endpoint, callers: int = 3) -> Iterator[Load]:
 
 
 def changes(endpoint: Endpoint, since: int) -> list[str]:
-    return [event.change for event in endpoint.history("parcels")[since:]]
+    return [event.change for event in endpoint.control("parcels").history()[since:]]
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_a_bad_canary_is_taken_back_at_most_one_step_in(
     served: Endpoint, models: dict[str, Path], fault: str, words: str
 ) -> None:
     served.deploy("parcels", 3, models["good"], online())
-    since = len(served.history("parcels"))
+    since = len(served.control("parcels").history())
     with load(served) as met:
         assert eventually(lambda: len(met.versions) > 250, seconds=60)
         served.deploy("parcels", 4, models[fault], online(), rollout=CANARY)
@@ -116,7 +116,7 @@ def test_a_bad_canary_is_taken_back_at_most_one_step_in(
         after = len(met.versions) + 10
         assert eventually(lambda: len(met.versions) > after + 50, seconds=60)
     assert changes(served, since) in (["begun", "rolled back"], ["begun", "next step", "rolled back"])
-    event, state = served.history("parcels")[-1], served.state("parcels")
+    event, state = served.control("parcels").history()[-1], served.control("parcels").state()
     assert (event.by, event.version, event.share) == ("the server", 4, 0.0)
     assert words in event.reason
     assert state is not None
@@ -128,7 +128,7 @@ def test_a_good_canary_takes_over_without_a_failed_request_and_can_be_taken_back
     served: Endpoint, models: dict[str, Path]
 ) -> None:
     served.deploy("parcels", 3, models["good"], online())
-    since = len(served.history("parcels"))
+    since = len(served.control("parcels").history())
     with load(served) as met:
         plan = Plan(mode="canary", steps=(0.5, 0.6, 1.0), guardrails=replace(RAILS, step_rows=60))
         served.deploy("parcels", 5, models["as good"], online(), rollout=plan)
@@ -167,7 +167,7 @@ def test_a_second_rollout_is_refused_and_names_the_first(served: Endpoint, model
     with pytest.raises(EndpointError, match="the canary rollout of version 6 is under way"):
         served.deploy("parcels", 7, models["shifted"], online(), rollout=Plan(mode="canary"))
     replacing = served.deploy("parcels", 7, models["shifted"], online(), rollout=Plan(mode="shadow"), is_replacing=True)
-    state = served.state("parcels")
+    state = served.control("parcels").state()
     served.control("parcels").roll_back(by="a test", reason="done")
     assert not replacing.is_live
     assert state is not None
