@@ -8,22 +8,19 @@ from collections.abc import Callable, Hashable, Sequence
 from datetime import timedelta
 from functools import partial
 from threading import RLock
-from typing import Final, TypeAlias, TypeVar, cast
+from typing import TypeAlias, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from assets.logic.asof_expressions import identity, serialized
 from assets.logic.asof_index import GroupCodes, Integers, LatestRows, RunningTotals, Timeline
 from assets.logic.asof_records import Sums
 from assets.logic.clocks import NEVER, Clock, instants, microseconds
 
 Flags: TypeAlias = npt.NDArray[np.bool_]
 T = TypeVar("T")
-
-MANY_EXPRESSIONS: Final = 4096
-"""Of so many expressions their serialised form is kept at most."""
-_SERIALIZED: dict[int, tuple[pl.Expr, bytes]] = {}
 
 
 class AsOfTable:
@@ -223,21 +220,6 @@ class AsOfTable:
 def taken(frame: pl.DataFrame, numbers: Integers) -> pl.DataFrame:
     """Rows by their numbers, shape (n, columns)."""
     return frame.slice(int(numbers[0]), 1) if len(numbers) == 1 else frame[numbers]
-
-
-def identity(sums: Sums) -> tuple[tuple[str, bytes], ...]:
-    """Equal for equal expressions under equal names."""
-    return tuple((name, serialized(expression)) for name, expression in sums.items())
-
-
-def serialized(expression: pl.Expr) -> bytes:
-    """Equal for equal expressions. Kept with the expression, whose `id` is then no other's: features ask with few."""
-    kept = _SERIALIZED.get(id(expression))
-    if kept is None or kept[0] is not expression:
-        if len(_SERIALIZED) >= MANY_EXPRESSIONS:
-            _SERIALIZED.clear()
-        kept = _SERIALIZED[id(expression)] = (expression, expression.meta.serialize())
-    return kept[1]
 
 
 def _tie_ranks(known_with_row: pl.DataFrame, *clocks: Integers) -> Integers:

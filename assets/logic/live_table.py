@@ -17,9 +17,10 @@ from typing import TypeVar, cast
 import numpy as np
 import polars as pl
 
+from assets.logic.asof_expressions import identity, serialized
 from assets.logic.asof_index import Flags, Integers, LatestRows
 from assets.logic.asof_records import Latest, Sums, Totals
-from assets.logic.asof_table import AsOfTable, identity, serialized
+from assets.logic.asof_table import AsOfTable
 from assets.logic.clocks import Clock
 from assets.logic.live_groups import LiveGroups
 
@@ -30,14 +31,21 @@ Question = Callable[["LiveTable"], object]
 class Changes(AsOfTable):
     """Rows beside the base, in the base's groups."""
 
-    def __init__(self, base: "Base", frame: pl.DataFrame, weights: Integers | None = None) -> None:
+    def __init__(
+        self,
+        base: "Base",
+        frame: pl.DataFrame,
+        weights: Integers | None = None,
+        codes_of: Callable[[Sequence[str]], Integers] | None = None,
+    ) -> None:
         super().__init__(base.table.name, frame, base.table.clock)
         self.weights = weights
-        self._base = base
+        self._base, self._codes_of = base, codes_of
 
     def codes(self, by: Sequence[str]) -> Integers:
         """Group of every row, shape (n,)."""
-        return self._once(("codes", tuple(by)), lambda: self._base.groups(by).of(self.frame))
+        codes_of = self._codes_of or (lambda columns: self._base.groups(columns).of(self.frame))
+        return self._once(("codes", tuple(by)), lambda: codes_of(by))
 
 
 class Base:
@@ -172,7 +180,12 @@ class LiveTable:
         """The replaced rows, each counting -1, and the added ones."""
         rows = pl.concat([self.base.table.frame[self.removed], self.added])
         signs = np.repeat(np.array([-1, 1]), [len(self.removed), len(self.added)])
-        return Changes(self.base, rows, signs)
+
+        def codes_of(by: Sequence[str]) -> Integers:
+            # Looking groups up by their keys takes longer than all the sorting, so it is done for new rows only.
+            return np.concatenate([self.base.table.codes(by)[self.removed], self.additions.codes(by)])
+
+        return Changes(self.base, rows, signs, codes_of)
 
     @property
     def _base_rows(self) -> int:
