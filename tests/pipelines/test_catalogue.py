@@ -11,7 +11,7 @@ from assets.contracts import UseCase
 from pipelines import catalogue
 from pipelines.catalogue import CatalogueError
 from pipelines.flight_delays.use_case import FLIGHT_DELAYS
-from pipelines.serve import load_service
+from pipelines.served import load_service
 from resources.errors import EndpointError, ThroughlineError
 from resources.objects import ObjectStore
 

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from pipelines.example import example_request
-from pipelines.serve import signature
+from pipelines.served import signature
 from resources.lake import Commit, Lake
 from resources.serving.protocol import parse_infer
 from tests.support import few_days

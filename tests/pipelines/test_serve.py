@@ -16,7 +16,7 @@ import polars as pl
 import pytest
 
 from assets.trainers.families import load_model
-from pipelines.serve import load_service
+from pipelines.served import load_service
 from resources.errors import EndpointError
 from resources.serving.client import Endpoint
 from tests.support.serving import (
@@ -435,7 +435,7 @@ def test_a_use_case_that_is_not_there_is_named(path: str) -> None:
 
 def test_the_process_loads_neither_dagster_nor_mlflow_nor_the_lake() -> None:
     code = (
-        f"import sys, pipelines.serve, resources.serving.server; pipelines.serve.load_service({TOY_PATH!r})\n"
+        f"import sys, pipelines.serve, resources.serving.server; pipelines.served.load_service({TOY_PATH!r})\n"
         "import assets.trainers.catboost, assets.trainers.logistic_regression, assets.trainers.neural_network\n"
         "print(sorted({'dagster', 'mlflow', 'deltalake'} & sys.modules.keys()))"
     )

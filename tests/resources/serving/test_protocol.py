@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.serve import signature
+from pipelines.served import signature
 from resources.serving.calls import MAX_BYTES, bodies
 from resources.serving.protocol import parse_infer, parse_invocations
 from resources.serving.rows import Question, RequestError, frame_of

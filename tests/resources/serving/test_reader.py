@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.serve import signature
+from pipelines.served import signature
 from resources.serving.protocol import parse_infer
 from resources.serving.reader import MOST_LAYOUTS, InferReader
 from resources.serving.rows import RequestError
