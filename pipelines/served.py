@@ -7,7 +7,8 @@ HTTP and versions (`resources/serving`). Neither Dagster, nor MLflow, nor the la
 import importlib
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,14 +16,16 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from assets.contracts import PREDICTION_TIME, UseCase
-from assets.logic.point_in_time import History
+from assets.contracts import PREDICTION_TIME, SourceTable, UseCase
+from assets.logic.live_history import LiveHistory
+from assets.logic.live_rows import NOT_OBSERVED, observed_key
 from assets.trainers.base import Model
 from assets.trainers.families import load_model
 from pipelines import catalogue
+from pipelines.histories import Histories
 from resources.errors import EndpointError, ThroughlineError
 from resources.serving.answers import problem
-from resources.serving.service import Field, Signature
+from resources.serving.service import Field, Recorded, Signature
 
 LOG: Final = logging.getLogger(__name__)
 PACKAGES: Final = ("assets", "pipelines", "resources")
@@ -35,7 +38,9 @@ class UseCaseService:
     def __init__(self, use_case: UseCase, files: Sequence[Path] = ()) -> None:
         """Take the declaration, and note the code as it is now; `files` are read by the code, and belong to it."""
         self.use_case, self.description, self.signature = use_case.name, use_case.description, signature(use_case)
+        self.tables: Mapping[str, tuple[Field, ...]] = {table.name: _fields(table) for table in use_case.tables}
         self._declared = use_case
+        self._histories = Histories(use_case, self.tables)
         self._code = {path: _fingerprint(path) for path in (*_loaded_code(use_case), *files)}
 
     def code_is_current(self) -> bool:
@@ -46,7 +51,25 @@ class UseCaseService:
 
     def load(self, model: Path, online: Path) -> "UseCaseScorer":
         """Load a saved model and the history it looks into."""
-        return UseCaseScorer(self._declared, load_model(model), History(self._tables(online), self._declared.clocks))
+        return UseCaseScorer(
+            self._declared, load_model(model), self._histories.of(online, lambda: self._tables(online))
+        )
+
+    def follow(self, recorded: Callable[[], Iterable[Recorded]]) -> None:
+        """Say where a history that begins learns what was observed before."""
+        self._histories.follow(recorded)
+
+    def observe(self, recorded: Recorded) -> int:
+        """Have all loaded histories know these records."""
+        return self._histories.observe(recorded)
+
+    def tidy(self) -> None:
+        """Merge what came in into histories where it has become much."""
+        self._histories.tidy()
+
+    def history_as_of(self) -> datetime | None:
+        """When the newest history last learnt of anything (UTC)."""
+        return self._histories.as_of()
 
     def _tables(self, online: Path) -> dict[str, pl.DataFrame]:
         # Not mapped into memory: the files may be replaced while this process goes on with what it has read.
@@ -62,7 +85,7 @@ class UseCaseService:
 class UseCaseScorer:
     """One model version with its history. See `resources.serving.service.Scorer`."""
 
-    def __init__(self, use_case: UseCase, model: Model, history: History) -> None:
+    def __init__(self, use_case: UseCase, model: Model, history: LiveHistory) -> None:
         """Take what is loaded."""
         self.family, self.outputs = model.family, tuple(model.outputs)
         self._use_case, self._model, self._history = use_case, model, history
@@ -70,7 +93,7 @@ class UseCaseScorer:
     def features(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Features as of the instant at which each row's question is asked, by the very function that training uses."""
         spine = rows.select(*self._use_case.inputs, self._use_case.asking.alias(PREDICTION_TIME))
-        built = self._use_case.build_features(spine, self._history)
+        built = self._use_case.build_features(spine, self._history.history)
         return built.select(*self._use_case.feature_names, PREDICTION_TIME)
 
     def predict(self, features: Sequence[tuple[Any, ...]]) -> npt.NDArray[np.float64]:
@@ -88,7 +111,7 @@ class UseCaseScorer:
             EndpointError: If there is no snapshot of the entities, or a score is none of the task's.
         """
         name = self._use_case.entity_table
-        if (entities := self._history.tables.get(name)) is None:
+        if (entities := self._history.history.tables.get(name)) is None:
             raise EndpointError(f"there is no snapshot of {name!r}, so the version cannot be tried before it goes live")
         if entities.is_empty():
             LOG.warning("there are no %s to warm up with; the first request will be slow", name)
@@ -120,6 +143,21 @@ def signature(use_case: UseCase) -> Signature:
         Field(name=f.name, dtype=kinds[f.kind], is_required=False, description=f.description) for f in use_case.features
     )
     return Signature(inputs=tuple(inputs), features=tuple(features), task=use_case.task, entity=use_case.entity)
+
+
+def _fields(table: SourceTable) -> tuple[Field, ...]:
+    key = observed_key(table)
+    return tuple(
+        Field(
+            name=name,
+            dtype=column.dtype,
+            is_required=name in key or not column.nullable,
+            description=column.description,
+            unit=column.unit,
+        )
+        for name, column in table.cleaned_columns.items()
+        if name not in NOT_OBSERVED
+    )
 
 
 def load_service(where: str) -> UseCaseService:

@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, replace
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -25,6 +26,7 @@ from resources.serving.explaining import Explaining
 from resources.serving.guardrails import Verdict
 from resources.serving.log_policy import LogPolicy
 from resources.serving.metrics import Metrics
+from resources.serving.observing import Observing
 from resources.serving.prediction_log import PredictionLog
 from resources.serving.protocol import iso, tensors_metadata
 from resources.serving.scoring import Scoring, not_ready
@@ -48,10 +50,14 @@ class Answering:
             policy.is_durable,
         )
         self.metrics.watch("throughline_log_lag_seconds", "Age of the oldest answer not yet written.", self._lag)
+        self.metrics.watch(
+            "throughline_history_age_seconds", "Since the history of features last learnt of anything.", self._age
+        )
         self.started_at = time.monotonic()
         self._columns = Columns(service.signature, folder.root)
         self.explaining = Explaining(service.signature.features)
         self._shadow = Shadow(self.metrics.shadow_dropped.inc)
+        self.observing = Observing(service, folder)
         self._scoring = Scoring(service, self.deployments, self._shadow)
         # Rows of features are a matter of microseconds and must not wait for those whose features are still to be made.
         self._batchers = {kind: Batcher(self._scoring.score, self._answered) for kind in ("inputs", "features")}
@@ -61,9 +67,11 @@ class Answering:
         """Follow the target and keep the log while the app runs."""
         self.log.start()
         self.deployments.start()
+        self.observing.start()
         self._shadow.start(self._ask_shadow)
         yield
         self.deployments.stop()
+        await run_in_threadpool(self.observing.stop)
         await run_in_threadpool(self._shadow.stop)
         for batcher in self._batchers.values():
             await run_in_threadpool(batcher.close)
@@ -108,6 +116,10 @@ class Answering:
     def _lag(self) -> float:
         return self.log.lag_s
 
+    def _age(self) -> float:
+        as_of = self.service.history_as_of()
+        return float("nan") if as_of is None else (datetime.now(UTC) - as_of).total_seconds()
+
     def _entry(self, asked: Asked, answer: Answer) -> Entry:
         return Entry(
             columns=self._columns,
@@ -132,6 +144,7 @@ class Answering:
             "inputs": tensors_metadata(signature.inputs),
             "outputs": outputs_metadata(signature.task, None if status.live is None else status.live.scorer.outputs),
             "features": tensors_metadata(signature.features),
+            "tables": {name: tensors_metadata(fields) for name, fields in self.service.tables.items()},
             **_described(status),
             "server": {
                 "pid": os.getpid(),

@@ -3,7 +3,7 @@
 Belongs here: schemas and examples. Does not belong here: what is accepted; that is `protocol.py` and `rows.py`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import polars as pl
@@ -50,6 +50,35 @@ def scoring_paths(use_case: str, signature: Signature) -> dict[str, Any]:
             ("/invocations", invocations),
         )
     }
+
+
+def observations_body(tables: Mapping[str, Sequence[Field]]) -> dict[str, Any]:
+    """OpenAPI of the body of a request with observed records, with an example that can be tried out."""
+    records = {
+        name: {
+            "type": "array",
+            "maxItems": MAX_ROWS,
+            "items": {
+                "type": "object",
+                "required": [f.name for f in fields if f.is_required],
+                "properties": {f.name: {"description": _said(f)} for f in fields},
+                "additionalProperties": False,
+            },
+        }
+        for name, fields in tables.items()
+    }
+    schema = {
+        "type": "object",
+        "required": ["records"],
+        "additionalProperties": False,
+        "properties": {
+            "records": {"type": "object", "minProperties": 1, "properties": records, "additionalProperties": False}
+        },
+    }
+    first = next(iter(tables))
+    example = {"records": {first: [{f.name: _example(f) for f in tables[first] if f.is_required}]}}
+    counts = {"type": "object", "properties": {name: {"type": "integer"} for name in ("records", "changed")}}
+    return _body(schema, example, counts)
 
 
 def _infer_body(signature: Signature) -> dict[str, Any]:

@@ -139,6 +139,16 @@ def kind_of(columns: Collection[str], signature: Signature) -> tuple[RowKind, tu
     return "features", signature.features
 
 
+def row_of(record: Mapping[str, Any], fields: Sequence[Field]) -> Row:
+    """The values of one object in the order of its fields; what is left out is null.
+
+    Raises:
+        RequestError: Naming the first field that is unknown, missing or holds a wrong value.
+    """
+    refuse_unknown(record, {f.name for f in fields}, f"It has {[f.name for f in fields]}.")
+    return tuple(_values(f, [record.get(f.name)])[0] for f in fields)
+
+
 def _values(field: Field, values: Sequence[Any]) -> list[Any]:
     parse = parser(field.dtype)
     parsed: list[Any] = []

@@ -8,9 +8,11 @@ from typing import Any, Final
 
 import orjson
 from fastapi import FastAPI, Request, Response
+from fastapi.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
+from resources.errors import EndpointError
 from resources.serving.answering import Answering
 from resources.serving.asked import NotReadyError
 from resources.serving.front import Front
@@ -18,8 +20,8 @@ from resources.serving.gate import Gate
 from resources.serving.keys import KeyFile, Keyring
 from resources.serving.log_policy import LogPolicy
 from resources.serving.metrics import CONTENT_TYPE
-from resources.serving.middleware import Observe
-from resources.serving.openapi import scoring_paths
+from resources.serving.middleware import Observe, read_json_body
+from resources.serving.openapi import observations_body, scoring_paths
 from resources.serving.rows import RequestError
 from resources.serving.service import ScoringService
 from resources.serving.target import StateFolder
@@ -44,6 +46,7 @@ def create_app(service: ScoringService, folder: StateFolder, policy: LogPolicy, 
     app.add_middleware(Observe, traffic=endpoint.traffic)
     _add_errors(app, name)
     _add_state(app, endpoint)
+    _add_observations(app, endpoint)
     _describe_scoring(app, service)
     keyring = Keyring(KeyFile(folder.root), are_needed=needs_keys)
     return Gate(Front(app, endpoint), keyring, endpoint.traffic)
@@ -101,11 +104,28 @@ def _add_state(app: FastAPI, endpoint: Answering) -> None:
         return Response(endpoint.metrics.page(), media_type=CONTENT_TYPE)
 
 
+def _add_observations(app: FastAPI, endpoint: Answering) -> None:
+    name = endpoint.service.use_case
+
+    @app.post(
+        f"/v2/models/{name}/observations", tags=["history"], openapi_extra=observations_body(endpoint.service.tables)
+    )
+    async def observations(request: Request) -> Response:
+        """Tell what happened: records of the model's tables, in any order, again and restated as often as needed."""
+        body = await read_json_body(request.scope, request.receive)
+        taken = await run_in_threadpool(endpoint.observing.take, body)
+        return _json({"records": taken.records, "changed": taken.changed})
+
+
 def _add_errors(app: FastAPI, name: str) -> None:
     @app.exception_handler(RequestError)
     async def refused(_: Request, error: Exception) -> Response:
         field = getattr(error, "field", None)
         return _json({"error": str(error), **({"field": field} if field else {})}, getattr(error, "status", 400))
+
+    @app.exception_handler(EndpointError)
+    async def not_kept(_: Request, error: Exception) -> Response:
+        return _json({"error": str(error)}, 503)
 
     @app.exception_handler(NotReadyError)
     async def not_ready(_: Request, error: Exception) -> Response:

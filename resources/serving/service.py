@@ -4,8 +4,9 @@ Belongs here: the interface between the server and the code of one use case. Doe
 process's main assembles that), and how fields travel in a request (`protocol.py`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -54,6 +55,19 @@ class Signature:
     def optional_inputs(self) -> list[str]:
         """Names of the inputs a caller may leave out."""
         return [f.name for f in self.inputs if not f.is_required]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recorded:
+    """Records that were observed together.
+
+    Attributes:
+        at: When they were taken (UTC).
+        records: By table; the values of each in the order of the table's fields.
+    """
+
+    at: datetime
+    records: Mapping[str, Sequence[tuple[Any, ...]]]
 
 
 class Scorer(Protocol):
@@ -113,23 +127,44 @@ class ScoringService(Protocol):
         use_case: Its name, which is the model's name in the protocol.
         description: What it predicts, for a person.
         signature: What it is asked with.
+        tables: Fields of the records that may be observed, by table.
     """
 
     use_case: str
     description: str
     signature: Signature
+    tables: Mapping[str, tuple[Field, ...]]
 
     def code_is_current(self) -> bool:
         """False once the files of the running code have changed: features might differ from those of the training."""
         ...
 
     def load(self, model: Path, online: Path) -> Scorer:
-        """Load a model version beside whatever else is loaded.
+        """Load a model version beside whatever else is loaded; its history holds what was observed so far.
 
         Args:
             model: Folder with the saved model.
             online: Folder with one Parquet file per table.
         """
+        ...
+
+    def follow(self, recorded: Callable[[], Iterable[Recorded]]) -> None:
+        """Say where a history that begins learns what was observed before; called once, before anything is loaded."""
+        ...
+
+    def observe(self, recorded: Recorded) -> int:
+        """Have all loaded histories know these records; returns how many were news to the newest of them.
+
+        Safe from many threads; the same records again, and in any order, change nothing.
+        """
+        ...
+
+    def tidy(self) -> None:
+        """Do what keeps histories quick; called several times a second, in a thread that answers nobody."""
+        ...
+
+    def history_as_of(self) -> datetime | None:
+        """When the newest history last learnt of anything (UTC); None if none is loaded."""
         ...
 
 
