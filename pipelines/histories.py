@@ -19,7 +19,7 @@ from assets.logic.live_rows import observed_key
 from resources.serving.rows import frame_of
 from resources.serving.service import Field, Recorded
 
-COMPACT_ROWS: Final = 5_000
+COMPACT_ROWS: Final = 300
 """Observed rows from which on they are merged into the sorted arrays; until then each makes reads a little slower."""
 
 
