@@ -66,14 +66,15 @@ def open_runs(automated: Automated) -> list[dg.DagsterRun]:
 
 @pytest.fixture(scope="module")
 def automated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Automated]:
-    """A champion, five weeks of days, and a daemon that has found nothing left to do."""
+    """A champion, five weeks of days that are all scored and watched, and a daemon that finds nothing left to do."""
     room = tmp_path_factory.getbasetemp()
     home = few_days.trained(room).home.copy(tmp_path_factory.mktemp("automated") / "var", with_landing=True)
     automated = Automated(home=home)
     automated.prepare()
+    automated.catch_up()
+    assert is_watched(automated, LAST)
     automated.start()
     try:
-        assert eventually(lambda: is_watched(automated, LAST), PATIENCE, pause=1)
         yield automated
     finally:
         automated.stop()
@@ -83,7 +84,7 @@ def automated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Automated]:
 def arrived(automated: Automated) -> State:
     """Five days landed at once."""
     land(automated, FIVE_MORE)
-    assert eventually(lambda: is_watched(automated, FIVE_MORE[-1]), PATIENCE, pause=1)
+    assert eventually(lambda: is_watched(automated, FIVE_MORE[-1]), PATIENCE, pause=3)
     return note(automated)
 
 
@@ -94,7 +95,7 @@ def killed(automated: Automated, arrived: State) -> State:
     assert eventually(lambda: any(r.status is dg.DagsterRunStatus.STARTED for r in automated.runs()), PATIENCE, pause=1)
     automated.kill()
     automated.start()
-    assert eventually(lambda: is_watched(automated, TWO_MORE[-1]), PATIENCE, pause=1)
+    assert eventually(lambda: is_watched(automated, TWO_MORE[-1]), PATIENCE, pause=3)
     return note(automated)
 
 

@@ -10,9 +10,10 @@ import dagster as dg
 import psutil
 import pytest
 
+from pipelines.line import Line
 from pipelines.services import INSTANCE
 from resources import processes
-from tests.support.few_days import Home
+from tests.support.few_days import Home, fewer_details
 
 ROOT = Path(__file__).parents[2]
 LOCATION = """
@@ -49,6 +50,14 @@ class Automated:
         (self.home.folder / "workspace.yaml").write_text(LOCATION.format(root=ROOT), encoding="utf-8")
         with self.instance():
             pass
+
+    def catch_up(self) -> None:
+        """Take in, score and watch all that has landed, in this process: its libraries are loaded already."""
+        with self.instance() as instance, fewer_details():
+            line = Line(use_case=self.home.use_case, defs=self.home.definitions(), instance=instance, echo=print)
+            line.ingest()
+            line.score()
+            line.monitor()
 
     @contextmanager
     def instance(self) -> Iterator[dg.DagsterInstance]:
