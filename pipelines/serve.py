@@ -1,7 +1,7 @@
 """The process of the endpoint: one use case behind the server, on one port, from the files of its state folder.
 
-Belongs here: the command line, the socket, logging. Does not belong here: the use case as the server sees it
-(`served.py`), HTTP and versions (`resources/serving`). Neither Dagster, nor MLflow, nor the lake is needed, or loaded.
+Belongs here: the command line and the socket. Does not belong here: what one process serves (`server_process.py`), HTTP
+and versions (`resources/serving`). Neither Dagster, nor MLflow, nor the lake is needed, or loaded.
 """
 
 import argparse
@@ -12,23 +12,16 @@ import socket
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-import orjson
+import uvicorn
 
-from pipelines.served import UseCaseService, load_service
+from pipelines import workers
+from pipelines.server_process import app_of, configured, log_as_json
 from resources.errors import EndpointError, ThroughlineError
-from resources.serving.log_policy import LogPolicy
-from resources.serving.target import StateFolder
-
-if TYPE_CHECKING:
-    from starlette.types import ASGIApp
 
 LOG: Final = logging.getLogger(__name__)
-KEEP_ALIVE_S: Final = 75
-DRAIN_S: Final = 10
 
 
 def listen(host: str, port: int, *, allow_remote: bool) -> socket.socket:
@@ -62,63 +55,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
         default="fast",
         help="durable: an answer is given once it is on disk; fast: the log never holds an answer up",
     )
+    parser.add_argument("--workers", type=int, default=1, help="processes that answer on the port")
     parser.add_argument("--allow-remote", action="store_true", help="answer other machines too")
     given = parser.parse_args(arguments)
     os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = "false"
     log_as_json()
-    from resources.serving.server import create_app
-
+    if given.workers < 1:
+        parser.error("--workers must be 1 or more")
     try:
         listening = listen(given.host, given.port, allow_remote=given.allow_remote)
-        service, folder = load_service(given.use_case), StateFolder(given.state.resolve())
-        app = create_app(service, folder, LogPolicy(durability=given.log), needs_keys=given.allow_remote)
+        app = app_of(given)
     except ThroughlineError as error:
         sys.stderr.write(f"throughline: {error}\n")
         return 1
-    _serve(service, app, listening)
+    LOG.info("%s answers on %s port %d", given.use_case, *listening.getsockname()[:2])
+    if given.workers > 1:
+        workers.run(given, listening)
+    else:
+        with suppress(KeyboardInterrupt):  # uvicorn raises it once more after it has ended in order
+            uvicorn.Server(configured(app)).run(sockets=[listening])
     return 0
-
-
-def _serve(service: UseCaseService, app: "ASGIApp", listening: socket.socket) -> None:
-    import uvicorn
-
-    config = uvicorn.Config(
-        app,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        ws="none",
-        lifespan="on",
-        timeout_keep_alive=KEEP_ALIVE_S,
-        timeout_graceful_shutdown=DRAIN_S,
-    )
-    LOG.info("%s answers on %s port %d", service.use_case, *listening.getsockname()[:2])
-    with suppress(KeyboardInterrupt):  # uvicorn raises it once more after it has ended in order
-        uvicorn.Server(config).run(sockets=[listening])
-
-
-class JsonLines(logging.Formatter):
-    """One JSON object per record, with its traceback if it has one."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """The line."""
-        line = {
-            "at": datetime.fromtimestamp(record.created, UTC),
-            "level": record.levelname,
-            "logger": record.name,
-            "message": record.getMessage(),
-            **{key: getattr(record, key) for key in ("request_id", "path") if hasattr(record, key)},
-            **({"traceback": self.formatException(record.exc_info)} if record.exc_info else {}),
-        }
-        return orjson.dumps(line, default=str).decode()
-
-
-def log_as_json() -> None:
-    """Send all logging of this process to stderr as JSON lines."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(JsonLines())
-    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
 
 
 if __name__ == "__main__":

@@ -20,15 +20,16 @@ from fastapi.concurrency import run_in_threadpool
 from resources.serving.answers import Answer, outputs_metadata
 from resources.serving.asked import Asked
 from resources.serving.batching import Batcher
-from resources.serving.deployments import Companion, Deployments, Failure, Live, Status
+from resources.serving.board import Board, Posted
+from resources.serving.deployments import Deployments, Live, Status
+from resources.serving.description import described, posted
 from resources.serving.entries import Columns, Entry
 from resources.serving.explaining import Explaining
-from resources.serving.guardrails import Verdict
 from resources.serving.log_policy import LogPolicy
-from resources.serving.metrics import Metrics
+from resources.serving.metrics import Metrics, merged
 from resources.serving.observing import Observing
 from resources.serving.prediction_log import PredictionLog
-from resources.serving.protocol import iso, tensors_metadata
+from resources.serving.protocol import tensors_metadata
 from resources.serving.scoring import Scoring, not_ready
 from resources.serving.service import ScoringService
 from resources.serving.shadow import Shadow
@@ -38,12 +39,23 @@ from resources.serving.target import StateFolder
 class Answering:
     """What the routes share: the service, the versions, the log, the metrics."""
 
-    def __init__(self, service: ScoringService, folder: StateFolder, policy: LogPolicy) -> None:
-        """Take what is served, where its state is and how safe its log is; nothing starts before the app does."""
+    def __init__(
+        self, service: ScoringService, folder: StateFolder, policy: LogPolicy, *, has_others: bool = False
+    ) -> None:
+        """Take what is served; nothing starts before the app does.
+
+        Args:
+            service: What is served.
+            folder: Where its state is.
+            policy: How safe its log is.
+            has_others: Whether other workers answer on the same port.
+        """
+        self._has_others = has_others
         self.service, self.folder = service, folder
         self.metrics = Metrics(service.use_case)
         self.traffic = self.metrics.traffic
-        self.deployments = Deployments(service, folder, self.metrics.show)
+        self.board = Board(folder.root, self._posted)
+        self.deployments = Deployments(service, folder, self._show)
         drops, errors = self.metrics.log_dropped.inc, self.metrics.log_errors.inc
         self.log, self._is_durable = (
             PredictionLog(folder.log, policy, on_drop=drops, on_error=errors),
@@ -66,11 +78,14 @@ class Answering:
     async def lifespan(self, _: FastAPI) -> AsyncIterator[None]:
         """Follow the target and keep the log while the app runs."""
         self.log.start()
+        if self._has_others:
+            self.board.start()
         self.deployments.start()
         self.observing.start()
         self._shadow.start(self._ask_shadow)
         yield
         self.deployments.stop()
+        await run_in_threadpool(self.board.stop)
         await run_in_threadpool(self.observing.stop)
         await run_in_threadpool(self._shadow.stop)
         for batcher in self._batchers.values():
@@ -105,6 +120,19 @@ class Answering:
     def _ask_shadow(self, asked: Asked) -> None:
         if (answer := self._scoring.ask_shadow(asked)) is not None:
             self.log.add(replace(self._entry(asked, answer), modes=("shadow",) * len(answer.versions)))
+
+    def metrics_page(self) -> bytes:
+        """The metrics of all workers."""
+        workers = self.board.workers()
+        return self.metrics.page() if len(workers) == 1 else merged({str(w.pid): w.metrics for w in workers})
+
+    def _show(self, status: Status) -> None:
+        self.metrics.show(status)
+        if self._has_others:
+            self.board.post()
+
+    def _posted(self) -> Posted:
+        return posted(self.deployments.status, self.metrics.page().decode())
 
     def _keep(self, asked: Asked, entry: Entry) -> None:
         if self._is_durable:
@@ -145,7 +173,8 @@ class Answering:
             "outputs": outputs_metadata(signature.task, None if status.live is None else status.live.scorer.outputs),
             "features": tensors_metadata(signature.features),
             "tables": {name: tensors_metadata(fields) for name, fields in self.service.tables.items()},
-            **_described(status),
+            **described(status),
+            "workers": [{k: v for k, v in asdict(w).items() if k != "metrics"} for w in self.board.workers()],
             "server": {
                 "pid": os.getpid(),
                 "identity": self.folder.identity(),
@@ -160,46 +189,3 @@ def _kept(asked: Asked, kept: "asyncio.Future[None]") -> None:
     if (error := kept.exception()) is not None:
         asked.answer, asked.error = None, error  # type: ignore[assignment]  # a NotLoggedError
     asked.finish(asked)
-
-
-def _described(status: Status) -> dict[str, Any]:
-    return {
-        "state": status.state,
-        "reason": status.failure.reason if status.state == "failed" and status.failure else None,
-        "live": None if status.live is None else _live(status.live),
-        "beside": None if status.beside is None else _beside(status.beside, status.verdict),
-        "previous": None if status.previous is None else _live(status.previous),
-        "failure": None if status.failure is None else _failure(status.failure),
-    }
-
-
-def _beside(beside: Companion, verdict: Verdict | None) -> dict[str, Any]:
-    return {
-        **_live(beside.live),
-        "mode": beside.mode,
-        "share": beside.share,
-        "step": beside.rollout.step,
-        "rollout": beside.rollout.id,
-        "verdict": None if verdict is None else asdict(verdict),
-    }
-
-
-def _live(live: Live) -> dict[str, Any]:
-    return {
-        "version": live.target.number,
-        "family": live.scorer.family,
-        "deployment": live.target.deployment,
-        "requested_at": live.target.requested_at,
-        "loaded_at": iso(live.loaded_at),
-        "load_seconds": round(live.load_seconds, 3),
-    }
-
-
-def _failure(failure: Failure) -> dict[str, Any]:
-    target = failure.target
-    return {
-        "version": None if target is None else target.number,
-        "requested_at": None if target is None else target.requested_at,
-        "failed_at": iso(failure.failed_at),
-        "reason": failure.reason,
-    }

@@ -234,14 +234,14 @@ class Endpoint(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster's 
         return Deployment(number=target.number, url=self.url(use_case), seconds=seconds, is_live=is_live)
 
     def _wait_until_loaded(self, use_case: str, target: Target, timeout: float) -> None:
-        deadline = time.monotonic() + timeout
+        deadline, asked_at = time.monotonic() + timeout, target.requested_at
         while True:
             described = self._require_ours(use_case)
-            there, failure = [described["live"], described["beside"]], described["failure"]
-            if any(version is not None and version["deployment"] == target.deployment for version in there):
+            workers = described["workers"]
+            if all(target.deployment in (w["live"], w["beside"] and w["beside"][0]) for w in workers):
                 return
-            if failure is not None and failure["requested_at"] == target.requested_at:
-                raise EndpointError(f"version {target.number} did not go live: {failure['reason']}")
+            if why := next((w["failed"][1] for w in workers if w["failed"] and w["failed"][0] == asked_at), None):
+                raise EndpointError(f"version {target.number} did not go live: {why}")
             if time.monotonic() > deadline:
                 raise EndpointError(f"version {target.number} did not go live within {timeout:.0f} s")
             time.sleep(POLL_S)

@@ -137,9 +137,8 @@ class Control:
         beside = None if state.beside is None else (state.beside.target.deployment, state.beside.share)
         deadline = time.monotonic() + timeout
         while (described := self.described()) is not None:
-            live, other = described["live"], described["beside"]
-            is_beside = beside == (None if other is None else (other["deployment"], other["share"]))
-            if live is not None and live["deployment"] == state.live.deployment and is_beside:
+            wanted = (state.live.deployment, beside)
+            if all((w["live"], w["beside"] and tuple(w["beside"])) == wanted for w in described["workers"]):
                 return
             if time.monotonic() > deadline:
                 raise EndpointError(

@@ -30,7 +30,14 @@ VERSION: Final = "2"
 """Of the Open Inference Protocol."""
 
 
-def create_app(service: ScoringService, folder: StateFolder, policy: LogPolicy, *, needs_keys: bool = False) -> ASGIApp:
+def create_app(
+    service: ScoringService,
+    folder: StateFolder,
+    policy: LogPolicy,
+    *,
+    needs_keys: bool = False,
+    has_others: bool = False,
+) -> ASGIApp:
     """The endpoint of one use case.
 
     Args:
@@ -38,8 +45,9 @@ def create_app(service: ScoringService, folder: StateFolder, policy: LogPolicy, 
         folder: Where its target state, versions and log are.
         policy: How safe the log is.
         needs_keys: Whether nobody may ask without an API key, even if there are no keys yet.
+        has_others: Whether other workers answer on the same port.
     """
-    endpoint, name = Answering(service, folder, policy), service.use_case
+    endpoint, name = Answering(service, folder, policy, has_others=has_others), service.use_case
     app = FastAPI(
         title=f"Throughline: {name}", description=service.description, version=VERSION, lifespan=endpoint.lifespan
     )
@@ -101,7 +109,7 @@ def _add_state(app: FastAPI, endpoint: Answering) -> None:
     @app.get("/metrics", tags=["state"])
     async def metrics() -> Response:
         """For Prometheus."""
-        return Response(endpoint.metrics.page(), media_type=CONTENT_TYPE)
+        return Response(endpoint.metrics_page(), media_type=CONTENT_TYPE)
 
 
 def _add_observations(app: FastAPI, endpoint: Answering) -> None:
