@@ -9,6 +9,7 @@ from typing import Any, Final
 import orjson
 from fastapi import FastAPI, Request, Response
 from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import HTMLResponse
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
@@ -24,6 +25,7 @@ from resources.serving.middleware import Observe, read_json_body
 from resources.serving.openapi import observations_body, scoring_paths
 from resources.serving.rows import RequestError
 from resources.serving.service import ScoringService
+from resources.serving.status_page import status_page
 from resources.serving.target import StateFolder
 
 VERSION: Final = "2"
@@ -78,6 +80,13 @@ def _add_state(app: FastAPI, endpoint: Answering) -> None:
     def ready() -> Response:
         live = endpoint.live()
         return _json({"ready": True, "version": str(live.target.number)})
+
+    @app.get("/", tags=["state"], response_class=HTMLResponse)
+    async def status() -> Response:
+        """What is live, for a person."""
+        history = await run_in_threadpool(endpoint.folder.history)
+        page = status_page(endpoint.metadata(), history, endpoint.traffic, endpoint.service.description)
+        return HTMLResponse(page)
 
     @app.get("/v2", tags=["state"])
     async def server_metadata() -> Response:
