@@ -11,7 +11,7 @@ from typing import Annotated, Final
 
 import typer
 
-from pipelines import rollouts
+from pipelines import api_keys, rollouts
 from pipelines.starting import commands
 from resources.errors import ThroughlineError
 from resources.settings import Settings
@@ -45,6 +45,7 @@ app.command()(commands.new)
 app.command()(commands.check)
 app.command()(rollouts.rollout)
 app.command()(rollouts.rollback)
+app.add_typer(api_keys.app, name="key")
 
 
 @app.callback()
