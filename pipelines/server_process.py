@@ -13,6 +13,7 @@ import orjson
 import uvicorn
 
 from pipelines.served import load_service
+from resources.serving.http import ScoringProtocol
 from resources.serving.log_policy import LogPolicy
 from resources.serving.target import StateFolder
 
@@ -48,6 +49,7 @@ def configured(app: "ASGIApp | str", **more: Any) -> uvicorn.Config:
         access_log=False,
         server_header=False,
         proxy_headers=False,
+        http=ScoringProtocol,
         ws="none",
         lifespan="on",
         timeout_keep_alive=KEEP_ALIVE_S,

@@ -16,17 +16,15 @@ from typing import Any, Final, TypeAlias
 from urllib.parse import parse_qs
 
 import orjson
-from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from resources.serving.answering import Answering
 from resources.serving.answers import predictions
-from resources.serving.asked import Asked, NotReadyError
-from resources.serving.explaining import BusyError
-from resources.serving.log_policy import NotLoggedError
-from resources.serving.middleware import JSON, LEFT, failure, read_json_body, request_id_of
+from resources.serving.asked import Asked
+from resources.serving.middleware import LEFT, read_json_body, request_id_of
 from resources.serving.protocol import infer_answer, parse_invocations
 from resources.serving.reader import InferReader
+from resources.serving.replies import Reply, refusal
 from resources.serving.rows import Question, RequestError
 
 LOG: Final = logging.getLogger(__name__)
@@ -63,12 +61,16 @@ def scoring_routes(endpoint: Answering) -> dict[str, ScoringRoute]:
 
 
 class Front:
-    """An ASGI app: scoring requests are answered here, all others by the app behind it."""
+    """An ASGI app: scoring requests are answered here, all others by the app behind it.
+
+    Attributes:
+        routes: Those that score rows, by path.
+    """
 
     def __init__(self, app: ASGIApp, endpoint: Answering) -> None:
         """Take the app behind, and what answers questions."""
         self._app, self._endpoint, self._traffic = app, endpoint, endpoint.traffic
-        self._routes, self._model = scoring_routes(endpoint), f"/v2/models/{endpoint.service.use_case}"
+        self.routes, self._model = scoring_routes(endpoint), f"/v2/models/{endpoint.service.use_case}"
         self._infer = f"{self._model}/infer"
         self._explaining = endpoint.explaining
         self._versioned = re.compile(rf"{self._model}/versions/(\d{{1,9}})/infer")
@@ -79,29 +81,30 @@ class Front:
         if route is None:
             await self._app(scope, receive, send)
             return
-        began, request_id, traffic = time.perf_counter(), request_id_of(scope), self._traffic
+        began, request_id, traffic = time.perf_counter(), request_id_of(scope["headers"]), self._traffic
         traffic.in_progress += 1
         status = LEFT
         try:
-            status, content, headers = await self._answer(route, scope, receive, request_id, began)
-            if status != LEFT:
-                await _send(send, status, content, request_id, headers)
+            reply = await self._answer(route, scope, receive, request_id, began)
+            if (status := reply.status) != LEFT:
+                await send({"type": "http.response.start", "status": status, "headers": reply.head(request_id)})
+                await send({"type": "http.response.body", "body": reply.content})
         finally:
             traffic.in_progress -= 1
             traffic.answered(route.path, status, time.perf_counter() - began)
 
     def _route(self, path: str) -> ScoringRoute | None:
         """The route of a path; one for each version that is asked by its number."""
-        if (route := self._routes.get(path)) is None and (named := self._versioned.fullmatch(path)):
-            infer = self._routes[self._infer]
+        if (route := self.routes.get(path)) is None and (named := self._versioned.fullmatch(path)):
+            infer = self.routes[self._infer]
             return replace(infer, path=f"{self._model}/versions/{{version}}/infer", version=int(named[1]))
         return route
 
     async def _answer(
         self, route: ScoringRoute, scope: Scope, receive: Receive, request_id: str, began: float
-    ) -> tuple[int, bytes, Headers]:
+    ) -> Reply:
         if scope["method"] != "POST":
-            return 405, orjson.dumps({"error": f"{route.path} is asked with POST"}), [(b"allow", b"POST")]
+            return Reply(405, orjson.dumps({"error": f"{route.path} is asked with POST"}), [(b"allow", b"POST")])
         try:
             is_explained = _wants_explanation(scope["query_string"], route)
             question = route.read(await read_json_body(scope, receive))
@@ -114,20 +117,9 @@ class Front:
             content = route.write(await future)
             if is_explained:
                 content["outputs"].append(await self._explaining.tensor(asked))
-            return 200, orjson.dumps(content), []
-        except RequestError as error:
-            said = {"error": str(error)} | ({"field": error.field} if error.field else {})
-            headers = [(b"retry-after", b"%d" % error.retry_after_s)] if isinstance(error, BusyError) else []
-            return error.status, orjson.dumps(said), headers
-        except (NotReadyError, NotLoggedError) as error:
-            return 503, orjson.dumps({"error": str(error)}), []
-        except ClientDisconnect:
-            return LEFT, b"", []
-        except Exception:
-            # The edge: a caller gets an id instead of a traceback, the log gets both.
-            LOG.exception("request failed", extra={"request_id": request_id, "path": route.path})
-            self._traffic.errors += 1
-            return 500, orjson.dumps(failure(request_id)), []
+            return Reply(200, orjson.dumps(content))
+        except Exception as error:  # noqa: BLE001 - the edge: every failure becomes a reply, and is logged there
+            return refusal(error, route.path, request_id, self._traffic)
 
 
 def answered(asked: Asked) -> Any:
@@ -158,14 +150,3 @@ def _waiting(future: "asyncio.Future[Asked]") -> Callable[[Asked], None]:
             future.set_result(asked)
 
     return finish
-
-
-async def _send(send: Send, status: int, content: bytes, request_id: str, more: Headers) -> None:
-    headers = [
-        (b"content-type", JSON),
-        (b"content-length", b"%d" % len(content)),
-        (b"x-request-id", request_id.encode()),
-        *more,
-    ]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": content})

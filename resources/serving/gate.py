@@ -7,6 +7,7 @@ Health is open to all, as load balancers have no keys. Without a file of keys, o
 
 import logging
 import math
+from collections.abc import Iterable
 from typing import Final
 
 import orjson
@@ -15,7 +16,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from resources.errors import EndpointError
 from resources.serving.keys import Keyring
 from resources.serving.metrics import Traffic
-from resources.serving.middleware import JSON, request_id_of
+from resources.serving.middleware import request_id_of
+from resources.serving.replies import Reply
 
 LOG: Final = logging.getLogger(__name__)
 OPEN: Final = ("/v2/health/live", "/v2/health/ready")
@@ -34,44 +36,34 @@ class Gate:
         if scope["type"] != "http" or scope["path"] in OPEN:
             await self._app(scope, receive, send)
             return
+        if (reply := self.refusal(scope["headers"])) is None:
+            await self._app(scope, receive, send)
+            return
+        head = reply.head(request_id_of(scope["headers"]))
+        await send({"type": "http.response.start", "status": reply.status, "headers": head})
+        await send({"type": "http.response.body", "body": reply.content})
+        self._traffic.answered("refused", reply.status, 0.0)
+
+    def refusal(self, headers: Iterable[tuple[bytes, bytes]]) -> Reply | None:
+        """What is answered to a request with these headers in place of what it asks for; None if it may pass."""
         try:
-            needed = self._keyring.are_needed()
+            if not self._keyring.are_needed():
+                return None
         except EndpointError:
             # Fails closed: a damaged file of keys must not open the endpoint.
             LOG.exception("the API keys cannot be read")
-            await self._refuse(scope, send, 503, "the endpoint cannot read its API keys", [])
-            return
-        if needed and (refusal := self._refusal(scope)) is not None:
-            await self._refuse(scope, send, *refusal)
-            return
-        await self._app(scope, receive, send)
-
-    def _refusal(self, scope: Scope) -> tuple[int, str, list[tuple[bytes, bytes]]] | None:
-        said = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
+            return Reply(503, orjson.dumps({"error": "the endpoint cannot read its API keys"}))
+        said = next((value for name, value in headers if name == b"authorization"), b"")
         key = self._keyring.find(said[len(SCHEME) :].strip().decode("latin-1")) if _is_bearer(said) else None
         if key is None:
             problem = "the API key is not known, or has expired" if said else "an API key is needed"
-            return 401, f"{problem}; send it as 'Authorization: Bearer <key>'", [(b"www-authenticate", b"Bearer")]
-        scope.setdefault("state", {})["caller"] = key.name
+            content = orjson.dumps({"error": f"{problem}; send it as 'Authorization: Bearer <key>'"})
+            return Reply(401, content, [(b"www-authenticate", b"Bearer")])
         if (wait := self._keyring.takes(key)) > 0:
             seconds = math.ceil(wait)
             message = f"the key {key.name!r} may make {key.requests_per_s:g} requests a second; wait {seconds} s"
-            return 429, message, [(b"retry-after", str(seconds).encode())]
+            return Reply(429, orjson.dumps({"error": message}), [(b"retry-after", str(seconds).encode())])
         return None
-
-    async def _refuse(
-        self, scope: Scope, send: Send, status: int, error: str, headers: list[tuple[bytes, bytes]]
-    ) -> None:
-        content = orjson.dumps({"error": error})
-        headers = [
-            (b"content-type", JSON),
-            (b"content-length", str(len(content)).encode()),
-            (b"x-request-id", request_id_of(scope).encode()),
-            *headers,
-        ]
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": content})
-        self._traffic.answered("refused", status, 0.0)
 
 
 def _is_bearer(said: bytes) -> bool:

@@ -8,6 +8,7 @@ import logging
 import os
 import re
 import time
+from collections.abc import Iterable
 from itertools import count
 from typing import Final
 
@@ -45,7 +46,7 @@ class Observe:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = request_id_of(scope)
+        request_id = request_id_of(scope["headers"])
         scope.setdefault("state", {})["request_id"] = request_id
         status, began = 0, time.perf_counter()
 
@@ -133,9 +134,9 @@ async def _send_error(send: Send, request_id: str) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-def request_id_of(scope: Scope) -> str:
+def request_id_of(headers: Iterable[tuple[bytes, bytes]]) -> str:
     """The caller's `X-Request-Id` if it is a harmless word, else a new one."""
-    for key, value in scope["headers"]:
+    for key, value in headers:
         if key == b"x-request-id" and _REQUEST_ID.fullmatch(given := value.decode("latin-1")):
             return str(given)
     return f"{_PREFIX}-{next(_NUMBERS):x}"
