@@ -88,7 +88,7 @@ class ScoringProtocol(HttpToolsProtocol):
         self._direct.ask(route, self.headers, body, partial(self._send, cast("_Cycle", self.cycle)))
 
     def _may_be_short(self) -> bool:
-        """Whether nothing of HTTP stands against it: nothing else is under way here, and nothing is to be said first."""
+        """Whether nothing of HTTP stands against it: nothing else is under way here, nothing is to be said first."""
         return (
             self.parser.get_method() == b"POST"
             and (self.cycle is None or self.cycle.response_complete)
