@@ -8,6 +8,7 @@ import argparse
 import ipaddress
 import logging
 import os
+import signal
 import socket
 import sys
 from collections.abc import Sequence
@@ -72,7 +73,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.workers > 1:
         workers.run(given, listening)
     else:
-        with suppress(KeyboardInterrupt):  # uvicorn raises it once more after it has ended in order
+        # uvicorn raises the signal once more after it has ended in order; by default that would kill this process.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+        with suppress(KeyboardInterrupt):
             uvicorn.Server(configured(app)).run(sockets=[listening])
     return 0
 

@@ -13,6 +13,7 @@ import orjson
 import uvicorn
 
 from pipelines.served import load_service
+from resources.serving.connections import allow_connections
 from resources.serving.http import ScoringProtocol
 from resources.serving.log_policy import LogPolicy
 from resources.serving.target import StateFolder
@@ -42,7 +43,8 @@ def app_of(given: argparse.Namespace) -> "ASGIApp":
 
 
 def configured(app: "ASGIApp | str", **more: Any) -> uvicorn.Config:
-    """How every process of the endpoint serves HTTP."""
+    """How every process of the endpoint serves HTTP; the process may then have as many connections as it can."""
+    allow_connections()
     return uvicorn.Config(
         app,
         log_config=None,

@@ -13,8 +13,9 @@ from functools import partial
 from typing import Any, Final, cast
 
 import orjson
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
+from resources.serving.connections import BoundedProtocol
 from resources.serving.front import ScoringRoute
 from resources.serving.middleware import BODY_S
 from resources.serving.replies import Reply
@@ -38,7 +39,7 @@ class _Cycle:
         self.keep_alive, self.response_complete, self.disconnected = keep_alive, False, False
 
 
-class ScoringProtocol(HttpToolsProtocol):
+class ScoringProtocol(BoundedProtocol):
     """One connection. The app of the server has a `direct` (`Direct`)."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
@@ -67,6 +68,7 @@ class ScoringProtocol(HttpToolsProtocol):
         if self._route is None:
             super().on_headers_complete()
             return
+        self.head_is_whole()
         self._chunks = []
         self.cycle = _Cycle(keep_alive=self.parser.should_keep_alive())  # type: ignore[assignment]  # see its docstring
 
