@@ -163,11 +163,22 @@ class Deployments:
             LOG.exception("the previous version cannot be loaded any more: %s", previous)
 
     def _come_back(self) -> None:
-        """After a restart whose target fails: serve what was live before."""
-        last, failure = self._folder.last_live(), self._status.failure
-        if last is not None and failure is not None and last != failure.target:
-            LOG.warning("going back to what was live before: %s", last)
-            self._show(replace(self._status, live=self._load(last)))
+        """After a restart whose target fails: serve what was live last, or else the version before it."""
+        failed = None if self._status.failure is None else self._status.failure.target
+        for look in (self._folder.last_live, self._before):
+            try:
+                target = look()
+                if target is not None and target != failed:
+                    LOG.warning("going back to what was live before: %s", target)
+                    self._show(replace(self._status, live=self._load(target)))
+                    return
+            except Exception:
+                # It may be as damaged as the target is; then the next one is tried.
+                LOG.exception("what was live before cannot be loaded any more")
+
+    def _before(self) -> Target | None:
+        state = self._folder.state()
+        return None if state is None else state.previous
 
     def _load(self, target: Target) -> Live:
         began = time.perf_counter()
