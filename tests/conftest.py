@@ -49,6 +49,13 @@ LONG = (
 THEIRS = ("THROUGHLINE_", "DAGSTER_HOME", "MLFLOW_TRACKING_URI", "AWS_ENDPOINT_URL", "AWS_PROFILE", "AWS_SESSION_TOKEN")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """What may be asked for beside pytest's own options."""
+    parser.addoption(
+        "--load-seconds", type=float, default=12.0, help="how long `test_serve_load.py` keeps the endpoint busy"
+    )
+
+
 def pytest_configure() -> None:
     """Before anything is imported, as libraries read some of these once; child processes inherit them."""
     for name in [n for n in os.environ if n.startswith(THEIRS)]:
