@@ -23,7 +23,10 @@ PLANTED_PATH = "tests.support.planted:PLANTED"
 GOOD_CALLS = 30
 """So many are well, whatever the fault: what is asked before it meets traffic."""
 
-Fault = Literal["errors", "slow"]
+LATE_ROW = 1_000
+
+Fault = Literal["errors", "slow", "late errors"]
+"""Every fifth call fails; every call takes twice the time; every call fails from the thousandth row on."""
 
 
 class PlantedModel:
@@ -33,6 +36,7 @@ class PlantedModel:
 
     def __init__(self, inner: Any, fault: str) -> None:
         self._inner, self._fault, self._calls, self.outputs = inner, fault, count(), inner.outputs
+        self._rows = 0
 
     @classmethod
     def load(cls, folder: Path) -> "PlantedModel":
@@ -41,6 +45,9 @@ class PlantedModel:
 
     def predict_rows(self, rows: Any) -> npt.NDArray[np.float64]:
         call, began = next(self._calls), time.perf_counter()
+        self._rows += len(rows)
+        if self._rows >= LATE_ROW and self._fault == "late errors":
+            raise ArithmeticError("planted")
         scores: npt.NDArray[np.float64] = self._inner.predict_rows(rows)
         if call >= GOOD_CALLS and self._fault == "errors" and call % 5 == 0:
             raise ArithmeticError("planted")
