@@ -52,8 +52,10 @@ class BoundedProtocol(HttpToolsProtocol):
         """Forget what was waited for."""
         super().connection_lost(exc)
         self._unset_keepalive_if_required()
-        self._head_due = _cancelled(self._head_due)
-        self._answer_due = _cancelled(self._answer_due)
+        _cancel(self._head_due)
+        self._head_due = None
+        _cancel(self._answer_due)
+        self._answer_due = None
 
     def data_received(self, data: bytes) -> None:
         """Take what came, unless it is more of a head than a head may be."""
@@ -85,7 +87,8 @@ class BoundedProtocol(HttpToolsProtocol):
     def head_is_whole(self) -> None:
         """Wait for it no more."""
         self._is_in_head = False
-        self._head_due = _cancelled(self._head_due)
+        _cancel(self._head_due)
+        self._head_due = None
 
     def on_response_complete(self) -> None:
         """Go on with the next request that waits; nothing more is read before none does."""
@@ -105,7 +108,8 @@ class BoundedProtocol(HttpToolsProtocol):
     def resume_writing(self) -> None:
         """It has read."""
         super().resume_writing()
-        self._answer_due = _cancelled(self._answer_due)
+        _cancel(self._answer_due)
+        self._answer_due = None
 
     def _head_is_late(self) -> None:
         if self.flow.read_paused:  # by the requests before it: the caller may have sent all of it
@@ -119,7 +123,8 @@ class BoundedProtocol(HttpToolsProtocol):
     def _refuse(self, status: HTTPStatus, error: str) -> None:
         """Answer without a request, and close. Behind an answer that is not given yet there is no place for one."""
         self._is_in_head = False
-        self._head_due = _cancelled(self._head_due)
+        _cancel(self._head_due)
+        self._head_due = None
         if self.transport.is_closing():
             return
         if self.cycle is None or self.cycle.response_complete:
@@ -145,6 +150,6 @@ def allow_connections() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
-def _cancelled(due: asyncio.TimerHandle | None) -> None:
+def _cancel(due: asyncio.TimerHandle | None) -> None:
     if due is not None:
         due.cancel()

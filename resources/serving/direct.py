@@ -45,10 +45,18 @@ class Direct:
         is_small = length is not None and length.isdigit() and len(length) < 10 and int(length) <= MAX_BODY
         return route if kind == JSON and is_small else None
 
+    def begins(self) -> None:
+        """Count a request whose head has come as under way; `ask` or `ends` follows."""
+        self._traffic.in_progress += 1
+
+    def ends(self, route: ScoringRoute, status: int) -> None:
+        """Count a request that did not come to its end."""
+        self._traffic.in_progress -= 1
+        self._traffic.answered(route.path, status, 0.0)
+
     def ask(self, route: ScoringRoute, headers: Headers, body: bytes, answer: Answer) -> None:
         """Answer one request; `answer` is called once, now or later."""
         began, request_id = time.perf_counter(), request_id_of(headers)
-        self._traffic.in_progress += 1
 
         def reply(reply: Reply) -> None:
             status = reply.status if answer(reply, request_id) else LEFT

@@ -10,6 +10,7 @@ and the end of the server. Its protocol class is no public interface: the lock n
 
 from asyncio.events import TimerHandle
 from functools import partial
+from http import HTTPStatus
 from typing import Any, Final, cast
 
 import orjson
@@ -17,7 +18,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from resources.serving.connections import BoundedProtocol
 from resources.serving.front import ScoringRoute
-from resources.serving.middleware import BODY_S
+from resources.serving.middleware import BODY_S, LEFT
 from resources.serving.replies import Reply
 
 
@@ -58,7 +59,9 @@ class ScoringProtocol(BoundedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget what was on its way."""
-        self._route = None
+        if self._route is not None:
+            self._direct.ends(self._route, LEFT)
+            self._route = None
         self._in_time()
         super().connection_lost(exc)
 
@@ -69,6 +72,7 @@ class ScoringProtocol(BoundedProtocol):
             super().on_headers_complete()
             return
         self.head_is_whole()
+        self._direct.begins()
         self._chunks = []
         self.cycle = _Cycle(keep_alive=self.parser.should_keep_alive())  # type: ignore[assignment]  # see its docstring
 
@@ -115,10 +119,11 @@ class ScoringProtocol(BoundedProtocol):
         return True
 
     def _too_late(self) -> None:
-        self._route, cycle = None, cast("_Cycle", self.cycle)
-        cycle.keep_alive = False
+        route, cycle = cast("ScoringRoute", self._route), cast("_Cycle", self.cycle)
+        self._route, cycle.keep_alive = None, False
+        self._direct.ends(route, HTTPStatus.REQUEST_TIMEOUT)
         content = orjson.dumps({"error": f"the body did not arrive within {BODY_S:.0f} s"})
-        self._send(cycle, Reply(408, content), "late")
+        self._send(cycle, Reply(HTTPStatus.REQUEST_TIMEOUT, content), "late")
 
     def _in_time(self) -> None:
         if self._late is not None:

@@ -71,7 +71,7 @@ def outcome(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         yield Outcome(
             answers=met.answers,
             failures=failures,
-            history=endpoint.history("parcels"),
+            history=endpoint.control("parcels").history(),
             followed_at=followed_at,
             records=records,
         )

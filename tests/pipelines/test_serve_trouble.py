@@ -131,10 +131,10 @@ def test_a_version_that_throws_from_its_thousandth_row_on_is_taken_back_and_no_c
     rails = Guardrails(score=1.0, spread=1.0, slow=1.0, step_rows=100_000)
     with undisturbed(live, versions=(3, 4)) as met:
         live.deploy("parcels", 4, late, online(), rollout=Plan(mode="canary", steps=(0.5, 1.0), guardrails=rails))
-        assert eventually(lambda: live.history("parcels")[-1].change == "rolled back", seconds=120)
+        assert eventually(lambda: live.control("parcels").history()[-1].change == "rolled back", seconds=120)
         assert eventually(lambda: call(live.url("parcels")).json["beside"] is None)
     assert sum(answer.versions.count(4) for answer in met.answers) > 900
-    assert "rows without an answer" in live.history("parcels")[-1].reason
+    assert "rows without an answer" in live.control("parcels").history()[-1].reason
 
 
 # What the server stands on
