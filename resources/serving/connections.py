@@ -52,10 +52,8 @@ class BoundedProtocol(HttpToolsProtocol):
         """Forget what was waited for."""
         super().connection_lost(exc)
         self._unset_keepalive_if_required()
-        _cancel(self._head_due)
-        self._head_due = None
-        _cancel(self._answer_due)
-        self._answer_due = None
+        self._head_ended()
+        self._answer_read()
 
     def data_received(self, data: bytes) -> None:
         """Take what came, unless it is more of a head than a head may be."""
@@ -87,8 +85,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def head_is_whole(self) -> None:
         """Wait for it no more."""
         self._is_in_head = False
-        _cancel(self._head_due)
-        self._head_due = None
+        self._head_ended()
 
     def on_response_complete(self) -> None:
         """Go on with the next request that waits; nothing more is read before none does."""
@@ -108,8 +105,17 @@ class BoundedProtocol(HttpToolsProtocol):
     def resume_writing(self) -> None:
         """It has read."""
         super().resume_writing()
-        _cancel(self._answer_due)
-        self._answer_due = None
+        self._answer_read()
+
+    def _head_ended(self) -> None:
+        if self._head_due is not None:
+            self._head_due.cancel()
+            self._head_due = None
+
+    def _answer_read(self) -> None:
+        if self._answer_due is not None:
+            self._answer_due.cancel()
+            self._answer_due = None
 
     def _head_is_late(self) -> None:
         if self.flow.read_paused:  # by the requests before it: the caller may have sent all of it
@@ -123,8 +129,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def _refuse(self, status: HTTPStatus, error: str) -> None:
         """Answer without a request, and close. Behind an answer that is not given yet there is no place for one."""
         self._is_in_head = False
-        _cancel(self._head_due)
-        self._head_due = None
+        self._head_ended()
         if self.transport.is_closing():
             return
         if self.cycle is None or self.cycle.response_complete:
@@ -148,8 +153,3 @@ def allow_connections() -> None:
     wanted = MOST_FILES if most == resource.RLIM_INFINITY else min(most, MOST_FILES)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
-
-
-def _cancel(due: asyncio.TimerHandle | None) -> None:
-    if due is not None:
-        due.cancel()
