@@ -18,7 +18,11 @@ NAMED: Final = "named"
 
 
 class NotReadyError(Exception):
-    """No version is live, or not the one that was asked for; the message says why."""
+    """No version is live; the message says why."""
+
+
+class NoSuchVersionError(Exception):
+    """The version that was asked for by its number is neither live nor beside the live one."""
 
 
 @dataclass(slots=True)

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple, TypeAlias
 import orjson
 from starlette.requests import ClientDisconnect
 
-from resources.serving.asked import NotReadyError
+from resources.serving.asked import NoSuchVersionError, NotReadyError
 from resources.serving.explaining import BusyError
 from resources.serving.log_policy import NotLoggedError
 from resources.serving.metrics import Traffic
@@ -52,6 +52,8 @@ def refusal(error: Exception, path: str, request_id: str, traffic: Traffic) -> R
         said = {"error": str(error)} | ({"field": error.field} if error.field else {})
         headers = [(b"retry-after", b"%d" % error.retry_after_s)] if isinstance(error, BusyError) else []
         return Reply(error.status, orjson.dumps(said), headers)
+    if isinstance(error, NoSuchVersionError):
+        return Reply(404, orjson.dumps({"error": str(error)}))
     if isinstance(error, NotReadyError | NotLoggedError):
         return Reply(503, orjson.dumps({"error": str(error)}))
     if isinstance(error, ClientDisconnect):

@@ -17,7 +17,7 @@ from typing import Any, cast
 import numpy as np
 
 from resources.serving.answers import Answer, Scores
-from resources.serving.asked import NAMED, Asked, NotReadyError, Part, joined
+from resources.serving.asked import NAMED, Asked, NoSuchVersionError, NotReadyError, Part, joined
 from resources.serving.deployments import Deployments
 from resources.serving.routing import entity_key
 from resources.serving.rows import Row, RowKind, frame_of
@@ -73,7 +73,7 @@ class Scoring:
             asked.error = (
                 None
                 if named
-                else NotReadyError(
+                else NoSuchVersionError(
                     f"version {asked.version} of {self._use_case!r} is neither live nor beside the live one"
                 )
             )

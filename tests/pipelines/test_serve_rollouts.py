@@ -158,7 +158,7 @@ def test_either_version_can_be_asked_by_its_number(served: Endpoint, models: dic
     unknown = call(f"{root}/versions/7/infer", tensors())
     by_itself = call(f"{root}/infer", tensors()).json["model_version"]
     served.control("parcels").roll_back(by="a test", reason="done")
-    assert (answered, by_itself, unknown.status) == (["3", "6"], "3", 503)
+    assert (answered, by_itself, unknown.status) == (["3", "6"], "3", 404)
 
 
 def test_a_second_rollout_is_refused_and_names_the_first(served: Endpoint, models: dict[str, Path]) -> None:
