@@ -8,10 +8,10 @@ from typing import Any, Final
 
 import polars as pl
 
-from resources.serving.answers import outputs_metadata, prediction_schema
+from resources.serving.answers import output_names, outputs_metadata, prediction_schema
 from resources.serving.explaining import CONTRIBUTION
-from resources.serving.protocol import datatype
-from resources.serving.rows import MAX_ROWS
+from resources.serving.protocol import MAX_WORD, allowed_datatypes, datatype
+from resources.serving.rows import MAX_NUMBER, MAX_ROWS, MAX_TEXT, whole_numbers
 from resources.serving.service import Field, Signature
 
 EXPLAIN: Final = {
@@ -20,6 +20,18 @@ EXPLAIN: Final = {
     "description": "Add a tensor `contribution` [rows, features]: what each feature adds to the raw score.",
     "schema": {"type": "boolean", "default": False},
 }
+_REFUSALS: Final = {
+    400: "Malformed; names the field",
+    401: "No API key, where one is needed",
+    404: "No such version is loaded",
+    408: "The body did not arrive in time",
+    413: "Too large",
+    415: "Not JSON",
+    429: "More than the key, or the explanations, may be asked for; `Retry-After` says when again",
+    500: "A defect of the endpoint",
+    503: "No version is live, or the log cannot keep the answer",
+}
+MOST_VERSIONS: Final = 999_999_999
 
 
 def scoring_paths(use_case: str, signature: Signature) -> dict[str, Any]:
@@ -28,15 +40,12 @@ def scoring_paths(use_case: str, signature: Signature) -> dict[str, Any]:
         "Score rows in the Open Inference Protocol: what a caller knows, or full feature rows; never a mixture.",
         {**_infer_body(signature), "parameters": [EXPLAIN]},
     )
+    number = {"type": "integer", "minimum": 1, "maximum": MOST_VERSIONS}
+    named = _infer_body(signature)
+    named["responses"] |= {str(status): said for status, said in refusals(404).items()}
     version = (
         "Score rows with the live version, or the one beside it, by its number: whatever its share.",
-        {
-            **_infer_body(signature),
-            "parameters": [
-                {"name": "version", "in": "path", "required": True, "schema": {"type": "integer", "minimum": 1}},
-                EXPLAIN,
-            ],
-        },
+        {**named, "parameters": [{"name": "version", "in": "path", "required": True, "schema": number}, EXPLAIN]},
     )
     invocations = (
         "Score rows in one of MLflow's formats: `dataframe_split`, `dataframe_records` or `inputs`.",
@@ -54,49 +63,38 @@ def scoring_paths(use_case: str, signature: Signature) -> dict[str, Any]:
 
 def observations_body(tables: Mapping[str, Sequence[Field]]) -> dict[str, Any]:
     """OpenAPI of the body of a request with observed records, with an example that can be tried out."""
-    records = {
-        name: {
-            "type": "array",
-            "maxItems": MAX_ROWS,
-            "items": {
-                "type": "object",
-                "required": [f.name for f in fields if f.is_required],
-                "properties": {f.name: {"description": _said(f)} for f in fields},
-                "additionalProperties": False,
-            },
-        }
-        for name, fields in tables.items()
-    }
-    schema = {
-        "type": "object",
-        "required": ["records"],
-        "additionalProperties": False,
-        "properties": {
-            "records": {"type": "object", "minProperties": 1, "properties": records, "additionalProperties": False}
-        },
-    }
+    lists = {n: {"type": "array", "items": _record(fields), "maxItems": MAX_ROWS} for n, fields in tables.items()}
+    records = _closed(lists, []) | {"minProperties": 1}
     first = next(iter(tables))
     example = {"records": {first: [{f.name: _example(f) for f in tables[first] if f.is_required}]}}
-    counts = {"type": "object", "properties": {name: {"type": "integer"} for name in ("records", "changed")}}
-    return _body(schema, example, counts)
+    counts = {name: {"type": "integer", "minimum": 0} for name in ("records", "changed")}
+    return _body(_closed({"records": records}, ["records"]), example, _closed(counts, [*counts]))
+
+
+def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """OpenAPI of answers that are none, by status."""
+    error = {
+        "type": "object",
+        "required": ["error"],
+        "properties": {"error": {"type": "string"}, "field": {"type": "string"}, "request_id": {"type": "string"}},
+    }
+    return {s: {"description": _REFUSALS[s], "content": {"application/json": {"schema": error}}} for s in statuses}
 
 
 def _infer_body(signature: Signature) -> dict[str, Any]:
     """OpenAPI of the body of an inference request, with an example that can be tried out."""
-    tensor = {
-        "type": "object",
-        "required": ["name", "shape", "datatype", "data"],
-        "properties": {
-            "name": {"type": "string", "enum": sorted({f.name for f in (*signature.inputs, *signature.features)})},
-            "shape": {"type": "array", "items": {"type": "integer", "minimum": 1, "maximum": MAX_ROWS}},
-            "datatype": {"type": "string"},
-            "data": {"type": "array", "items": {}, "minItems": 1, "maxItems": MAX_ROWS},
-        },
-    }
+    word = {"type": ["string", "null"], "maxLength": MAX_WORD}
+    wanted = {"type": "object", "required": ["name"], "properties": {"name": {"enum": [*output_names(signature.task)]}}}
     schema = {
         "type": "object",
         "required": ["inputs"],
-        "properties": {"id": {"type": "string", "maxLength": 100}, "inputs": {"type": "array", "items": tensor}},
+        "additionalProperties": False,
+        "properties": {
+            "id": word,
+            "parameters": {"type": ["object", "null"], "additionalProperties": False, "properties": {"purpose": word}},
+            "inputs": {"type": "array", "minItems": 1, "items": {"anyOf": _tensors(signature)}},
+            "outputs": {"type": ["array", "null"], "items": wanted},
+        },
     }
     example = {
         "inputs": [
@@ -108,39 +106,84 @@ def _infer_body(signature: Signature) -> dict[str, Any]:
     return _body(schema, example, _answers(signature))
 
 
+def _tensors(signature: Signature) -> list[dict[str, Any]]:
+    """Schemas of the tensors that may be sent; fields with the same values share one."""
+    allowed = allowed_datatypes(signature)
+    alike: dict[str, tuple[list[str], dict[str, Any]]] = {}
+    for field in (*signature.inputs, *signature.features):
+        value = value_schema(field.dtype, is_required=field.is_required)
+        alike.setdefault(repr((value, allowed[field.name])), ([], value))[0].append(field.name)
+    size = {"type": "integer", "minimum": 1, "maximum": MAX_ROWS}
+    return [
+        {
+            "type": "object",
+            "required": ["name", "shape", "datatype", "data"],
+            "properties": {
+                "name": {"enum": known},
+                "shape": {"type": "array", "items": size, "minItems": 1, "maxItems": 2},
+                "datatype": {"enum": [*dict.fromkeys(allowed[known[0]])]},
+                "data": {"type": "array", "items": value, "minItems": 1, "maxItems": MAX_ROWS},
+            },
+        }
+        for known, value in alike.values()
+    ]
+
+
 def _invocations_body(signature: Signature) -> dict[str, Any]:
     """OpenAPI of the body of a request in MLflow's formats, with an example that can be tried out."""
-    record = {"type": "object", "properties": {f.name: {"description": _said(f)} for f in signature.inputs}}
-    records = {"type": "array", "items": record, "minItems": 1, "maxItems": MAX_ROWS}
-    forms = {"dataframe_records": records, "dataframe_split": {"type": "object"}, "inputs": {"type": "object"}}
-    schema = {"oneOf": [{"type": "object", "required": [n], "properties": {n: s}} for n, s in forms.items()]}
+    kinds = [_record(signature.inputs), _record(signature.features, are_all_needed=True)]
+    known = [*dict.fromkeys(f.name for f in (*signature.inputs, *signature.features))]
+    some: dict[str, Any] = {"minItems": 1, "maxItems": MAX_ROWS}
+    split = {
+        "columns": {"type": "array", "items": {"enum": known}, "minItems": 1, "uniqueItems": True},
+        "data": {"type": "array", "items": {"type": "array"}, **some},
+        "index": {},
+    }
+    columns = {"type": "object", "additionalProperties": {"type": "array", **some}, "propertyNames": {"enum": known}}
+    forms: dict[str, dict[str, Any]] = {
+        "dataframe_records": {"type": "array", "items": {"anyOf": kinds}, **some},
+        "dataframe_split": _closed(split, ["columns", "data"]),
+        "inputs": columns | {"minProperties": 1},
+    }
+    schema = {"oneOf": [_closed({name: form}, [name]) for name, form in forms.items()]}
     example = {"dataframe_records": [{f.name: _example(f) for f in signature.inputs if f.is_required}]}
     rows = {"type": "array", "items": prediction_schema(signature.task)}
-    return _body(schema, example, {"type": "object", "properties": {"predictions": rows}})
+    answer = {"type": "object", "required": ["predictions"], "properties": {"predictions": rows}}
+    return _body(schema, example, answer)
+
+
+def _record(fields: Sequence[Field], *, are_all_needed: bool = False) -> dict[str, Any]:
+    described = {f.name: value_schema(f.dtype, is_required=f.is_required) | _told(f) for f in fields}
+    return _closed(described, [f.name for f in fields if f.is_required or are_all_needed])
+
+
+def _closed(properties: dict[str, Any], required: list[str]) -> dict[str, Any]:
+    return {"type": "object", "required": required, "additionalProperties": False, "properties": properties}
+
+
+def value_schema(dtype: pl.DataType, *, is_required: bool) -> dict[str, Any]:
+    """JSON schema of one value of a field; what it cannot say, as that times need a zone, the answer does."""
+    kind, more = "string", dict[str, Any](maxLength=MAX_TEXT)
+    if isinstance(dtype, pl.Datetime):
+        more = {"format": "date-time"}
+    elif dtype == pl.Date:
+        more = {"format": "date"}
+    elif dtype == pl.Boolean:
+        kind, more = "boolean", {}
+    elif dtype.is_integer():
+        lowest, highest = whole_numbers(dtype)
+        kind, more = "integer", {"minimum": lowest, "maximum": highest}
+    elif dtype.is_float():
+        kind, more = "number", {"minimum": -MAX_NUMBER, "maximum": MAX_NUMBER}
+    return {"type": kind if is_required else [kind, "null"], **more}
 
 
 def _body(schema: dict[str, Any], example: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
-    error = {
-        "type": "object",
-        "properties": {"error": {"type": "string"}, "field": {"type": "string"}, "request_id": {"type": "string"}},
-    }
-    described = {
-        "200": ("Scores", answer),
-        "400": ("Malformed; names the field", error),
-        "401": ("No API key, where one is needed", error),
-        "408": ("The body did not arrive in time", error),
-        "413": ("Too large", error),
-        "415": ("Not JSON", error),
-        "429": ("More than the key, or the explanations, may be asked for; `Retry-After` says when again", error),
-        "500": ("A defect of the endpoint", error),
-        "503": ("No version is live, or the log cannot keep the answer", error),
-    }
+    scores = {"description": "Scores", "content": {"application/json": {"schema": answer}}}
+    refused = refusals(400, 401, 408, 413, 415, 429, 500, 503)
     return {
         "requestBody": {"required": True, "content": {"application/json": {"schema": schema, "example": example}}},
-        "responses": {
-            status: {"description": what, "content": {"application/json": {"schema": form}}}
-            for status, (what, form) in described.items()
-        },
+        "responses": {"200": scores, **{str(status): said for status, said in refused.items()}},
     }
 
 
@@ -160,16 +203,13 @@ def _answers(signature: Signature) -> dict[str, Any]:
     texts = ("model_name", "model_version", "id")
     properties: dict[str, Any] = {name: {"type": "string"} for name in texts}
     outputs = {"type": "array", "items": tensor}
-    return {"type": "object", "properties": {**properties, "parameters": {"type": "object"}, "outputs": outputs}}
+    properties |= {"parameters": {"type": "object"}, "outputs": outputs}
+    return {"type": "object", "required": [*properties], "properties": properties}
 
 
-def _said(field: Field) -> str:
-    parts: Sequence[str] = (
-        field.description,
-        f"[{field.unit}]" if field.unit else "",
-        "" if field.is_required else "Optional.",
-    )
-    return " ".join(part for part in parts if part)
+def _told(field: Field) -> dict[str, str]:
+    unit = f" [{field.unit}]" if field.unit else ""
+    return {"description": f"{field.description}{unit}"} if field.description or unit else {}
 
 
 def _example(field: Field) -> str | int | bool:

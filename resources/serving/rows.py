@@ -172,12 +172,17 @@ def parser(dtype: pl.DataType) -> Callable[[Any], Any]:
     if isinstance(dtype, pl.Datetime):
         return _time
     if dtype.is_integer():
-        lowest = int(pl.select(dtype.min()).item())  # type: ignore[attr-defined]  # integer types have bounds
-        highest = int(pl.select(dtype.max()).item())  # type: ignore[attr-defined]  # integer types have bounds
+        lowest, highest = whole_numbers(dtype)
         return lambda value: _integer(value, lowest, highest)
     if dtype.is_float():
         return number
     return {pl.String(): _text, pl.Boolean(): _boolean, pl.Date(): _date}[dtype]
+
+
+def whole_numbers(dtype: pl.DataType) -> tuple[int, int]:
+    """The least and the greatest value of an integer type."""
+    lowest, highest = pl.select(dtype.min(), dtype.max().alias("max")).row(0)  # type: ignore[attr-defined]  # it has bounds
+    return int(lowest), int(highest)
 
 
 def _time(value: object) -> datetime:

@@ -11,6 +11,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse
 from starlette.exceptions import HTTPException
+from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
 from resources.errors import EndpointError
@@ -23,7 +24,7 @@ from resources.serving.keys import KeyFile, Keyring
 from resources.serving.log_policy import LogPolicy
 from resources.serving.metrics import CONTENT_TYPE
 from resources.serving.middleware import Observe, read_json_body
-from resources.serving.openapi import observations_body, scoring_paths
+from resources.serving.openapi import observations_body, refusals, scoring_paths
 from resources.serving.rows import RequestError
 from resources.serving.service import ScoringService
 from resources.serving.status_page import status_page
@@ -99,14 +100,16 @@ def _add_state(app: FastAPI, endpoint: Answering) -> None:
         live = endpoint.live()
         return _json({"ready": True, "version": str(live.target.number)})
 
-    @app.get("/", tags=["state"], response_class=HTMLResponse)
+    guarded = refusals(401, 429, 503)
+
+    @app.get("/", tags=["state"], response_class=HTMLResponse, responses=guarded)
     async def status() -> Response:
         """What is live, for a person."""
         history = await run_in_threadpool(endpoint.folder.history)
         page = status_page(endpoint.metadata(), history, endpoint.traffic, endpoint.service.description)
         return HTMLResponse(page)
 
-    @app.get("/v2", tags=["state"])
+    @app.get("/v2", tags=["state"], responses=guarded)
     async def server_metadata() -> Response:
         """Which server this is."""
         return _json(
@@ -118,22 +121,22 @@ def _add_state(app: FastAPI, endpoint: Answering) -> None:
         """200 as soon as the process answers."""
         return _json({"live": True})
 
-    @app.get("/v2/health/ready", tags=["state"])
+    @app.get("/v2/health/ready", tags=["state"], responses=refusals(503))
     async def health_ready() -> Response:
         """200 once a version is live, 503 before."""
         return ready()
 
-    @app.get(f"{model}/ready", tags=["state"])
+    @app.get(f"{model}/ready", tags=["state"], responses=guarded)
     async def model_ready() -> Response:
         """200 once a version is live, 503 before."""
         return ready()
 
-    @app.get(model, tags=["state"])
+    @app.get(model, tags=["state"], responses=guarded)
     async def model_metadata() -> Response:
         """What can be asked, what is live, and how the last deployment went."""
         return _json(endpoint.metadata())
 
-    @app.get("/metrics", tags=["state"])
+    @app.get("/metrics", tags=["state"], response_class=PlainTextResponse, responses=guarded)
     async def metrics() -> Response:
         """For Prometheus."""
         return Response(endpoint.metrics_page(), media_type=CONTENT_TYPE)
