@@ -38,6 +38,8 @@ def resources_for(settings: Settings) -> dict[str, Any]:
             reserved=settings.reserved_ports,
             state_root=str(settings.serving_home),
             home=str(settings.home),
+            workers=settings.endpoint_workers,
+            log=settings.endpoint_log,
         ),
         "io_manager": JsonValues(root=str(settings.home / "values")),
     }

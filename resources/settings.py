@@ -39,6 +39,8 @@ class Settings(BaseSettings):
             directory.
         environment: Which set of resources is used.
         endpoint_port: Where the endpoint of the first use case answers; those of the others have the ports after it.
+        endpoint_workers: Processes that answer for each use case.
+        endpoint_log: `durable`: an endpoint answers once its answer is on disk; `fast`: it never waits for that.
         dagster_port: Where Dagster's user interface answers.
         mlflow_port: Where MLflow's user interface answers.
         evidently_port: Where Evidently's user interface answers, once it is asked for.
@@ -60,6 +62,8 @@ class Settings(BaseSettings):
     home: Annotated[Path, AfterValidator(_absolute)] = Field(default=Path("var"), validate_default=True)
     environment: Literal["local"] = "local"
     endpoint_port: Port = 8080
+    endpoint_workers: Annotated[int, Field(ge=1, le=64)] = 1
+    endpoint_log: Literal["fast", "durable"] = "fast"
     dagster_port: Port = 3000
     mlflow_port: Port = 5000
     evidently_port: Port = 8000

@@ -41,6 +41,7 @@ class Endpoint(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster's 
         reserved: Ports that other programs are set to use.
         state_root: Folder with one state folder per use case.
         home: Folder of pid files, logs and allotted ports.
+        workers, log: Processes of each server, and how safe its log is (`log_policy.py`).
     """
 
     host: str = "127.0.0.1"
@@ -48,6 +49,8 @@ class Endpoint(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster's 
     reserved: list[int] = []  # noqa: RUF012 - pydantic copies it
     state_root: str
     home: str
+    workers: int = 1
+    log: str = "fast"
 
     def port_of(self, use_case: str) -> int:
         """The port of a use case, allotted when first asked for."""
@@ -172,11 +175,7 @@ class Endpoint(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster's 
             return timed(connection, f"/v2/models/{use_case}/infer", asked, calls)
 
     def live_version(self, use_case: str) -> int | None:
-        """Number of the version that answers; None if no server of ours runs, or nothing is live in it.
-
-        Raises:
-            EndpointError: If something else holds the port.
-        """
+        """Number of the version that answers; None if no server of ours runs, or nothing is live in it."""
         described = self._described(use_case)
         return None if described is None or described["live"] is None else int(described["live"]["version"])
 
@@ -195,6 +194,7 @@ class Endpoint(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster's 
                 home=Path(self.home),
                 host=self.host,
                 port=self.port_of(use_case),
+                options=("--workers", str(self.workers), "--log", self.log),
             ),
             timeout,
         )

@@ -21,6 +21,7 @@ class ServerProcess:
         declared_at: Where its use case is declared: a name of the catalogue, or `package.module:NAME`.
         state: Its state folder.
         home: Folder of pid files and logs.
+        options: Further arguments of `python -m pipelines.serve`.
     """
 
     use_case: str
@@ -29,6 +30,7 @@ class ServerProcess:
     home: Path
     host: str
     port: int
+    options: tuple[str, ...] = ()
 
 
 def start(server: ServerProcess, timeout: float) -> None:
@@ -53,7 +55,7 @@ def start(server: ServerProcess, timeout: float) -> None:
 def _started(server: ServerProcess) -> processes.ProcessStatus:
     name, home, port = process_name(server.use_case), server.home, server.port
     command = [sys.executable, "-m", "pipelines.serve", "--use-case", server.declared_at]
-    command += ["--state", str(server.state), "--host", server.host, "--port", str(port)]
+    command += ["--state", str(server.state), "--host", server.host, "--port", str(port), *server.options]
     # One row gains nothing from many threads, and several requests at once would fight for the cores.
     env = {"OMP_NUM_THREADS": "1", "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false"}
     if (found := processes.status(name, home=home)).is_running and found.port != port:

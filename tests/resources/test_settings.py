@@ -178,3 +178,10 @@ def test_notices_that_could_not_be_sent_are_refused(
     with pytest.raises(SettingsError, match=told) as error:
         Settings()
     assert "secret-path" not in str(error.value)
+
+
+@pytest.mark.parametrize(("name", "value"), [("WORKERS", "0"), ("LOG", "perhaps")])
+def test_what_an_endpoint_cannot_be_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(f"THROUGHLINE_ENDPOINT_{name}", value)
+    with pytest.raises(SettingsError, match=f"THROUGHLINE_ENDPOINT_{name}"):
+        Settings()
