@@ -99,8 +99,17 @@ def scrambled(content: bytes) -> bytes:
     return np.random.default_rng(1).bytes(len(content))
 
 
-@pytest.mark.parametrize("damage", [truncated, emptied, scrambled])
-@pytest.mark.parametrize("file", ["model.json", "model.cbm"])
+def changed(content: bytes) -> bytes:
+    """One byte of it."""
+    middle = len(content) // 2
+    return content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+
+
+DAMAGES = [*(("model.json", d) for d in (truncated, emptied, scrambled))]
+DAMAGES += [*(("model.cbm", d) for d in (truncated, emptied, scrambled, changed))]
+
+
+@pytest.mark.parametrize(("file", "damage"), DAMAGES)
 def test_a_damaged_model_does_not_go_live(
     live: Endpoint, model: Path, tmp_path: Path, file: str, damage: Callable[[bytes], bytes]
 ) -> None:

@@ -31,6 +31,15 @@ def test_a_pipeline_with_an_untrusted_type_is_not_loaded(
         load_model(tmp_path)
 
 
+def test_trees_that_are_not_those_that_were_saved_are_not_loaded(fit_of: FitOf, tmp_path: Path) -> None:
+    fit_of("catboost").model.save(tmp_path)
+    content = bytearray((tmp_path / "model.cbm").read_bytes())
+    content[len(content) // 2] ^= 1
+    (tmp_path / "model.cbm").write_bytes(content)
+    with pytest.raises(ValueError, match="is damaged"):
+        load_model(tmp_path)
+
+
 def test_the_seed_decides_the_network(data: TrainingData, unseen: Rows, fit_of: FitOf, quick: dict[str, dict]) -> None:
     other = trainer("neural_network").fit(replace(data, seed=data.seed + 1), quick["neural_network"], lambda _: None)
     assert not np.array_equal(
