@@ -45,6 +45,12 @@ ODD_VALUES: list[Any] = [
     *("", " ", "north", "NaN", "\u0000", "\ud800", "💥" * 300, "x" * 1_001, "2020-02-10T14:00:00Z", "0000-00-00"),
     *([], {}, [[]], [None], [1, 2], {"name": "shop"}, {"": {"": []}}, [[[[[[1]]]]]]),
 ]
+ALL_SAID = {
+    **tensors(FEATURES),
+    "id": "mine",
+    "parameters": {"purpose": "rehearsal"},
+    "outputs": [{"name": "probability"}],
+}
 
 
 @pytest.fixture(scope="module")
@@ -109,10 +115,10 @@ def test_an_example_with_something_changed_is_answered_or_refused_with_a_reason(
 ) -> None:
     operation, random = description["paths"][path]["post"], np.random.default_rng(1)
     example = operation["requestBody"]["content"]["application/json"]["example"]
-    rows = [example, tensors(FEATURES)] if "infer" in path else [example, {"dataframe_records": [FEATURES] * 2}]
+    bodies = [example, ALL_SAID] if "infer" in path else [example, {"dataframe_records": [FEATURES] * 2}]
     statuses = set()
     for number in range(CHANGED):
-        body = changed(rows[number % 2], random)
+        body = changed(bodies[number % 2], random)
         reply = call(f"{server_root(live)}{path}", json.dumps(body).encode())
         statuses.add(reply.status)
         schema = operation["responses"][str(reply.status)]["content"]["application/json"]["schema"]
