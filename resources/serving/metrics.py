@@ -147,6 +147,7 @@ class Metrics:
             "Answers that could not be written to the prediction log.",
             registry=registry,
         )
+        self.labels = Counter("throughline_feedback_labels", "Late labels that were put on record.", registry=registry)
 
     def watch(self, name: str, description: str, value: Callable[[], float]) -> None:
         """Show a value that is looked up when Prometheus asks."""

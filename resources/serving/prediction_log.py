@@ -39,7 +39,13 @@ class PredictionLog:
     """Writes entries in a thread of its own. `add` and `commit` may be called from any thread."""
 
     def __init__(
-        self, folder: Path, policy: LogPolicy, *, on_drop: Callable[[int], None], on_error: Callable[[], None]
+        self,
+        folder: Path,
+        policy: LogPolicy,
+        *,
+        on_drop: Callable[[int], None],
+        on_error: Callable[[], None],
+        name: str = "prediction log",
     ) -> None:
         """Take where to write and how; nothing starts before `start`.
 
@@ -49,8 +55,9 @@ class PredictionLog:
             on_drop: Told the number of rows of each loss, whatever the reason; called in any thread, so it must not
                 raise.
             on_error: Told of each failure: of the disk, or of an entry that cannot be encoded; like `on_drop`.
+            name: What it is called where it tells of itself.
         """
-        self.worker = worker_name()
+        self.worker, self._name = worker_name(), name
         self._folder, self._policy, self._on_drop, self._on_error = folder, policy, on_drop, on_error
         self._writer = SegmentWriter(folder, self.worker, policy)
         self._queue: deque[Waiting] = deque()
@@ -59,7 +66,7 @@ class PredictionLog:
         self._tell_at = 0.0
         self._is_idle = self._is_refused = self._is_closed = False
         self._lock, self._wake, self._stopping = threading.Lock(), threading.Event(), threading.Event()
-        self._thread = threading.Thread(target=self._run, name="prediction-log", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     @property
     def waiting_rows(self) -> int:
@@ -93,7 +100,7 @@ class PredictionLog:
         if self._waiting_rows:
             self._lose(self._waiting_rows, "the process ended before they were written")
         if self._untold_rows:
-            LOG.warning("%d more rows are not in the prediction log", self._untold_rows)
+            LOG.warning("%d more rows are not in the %s", self._untold_rows, self._name)
 
     def add(self, entry: Loggable) -> None:
         """Hand an entry over; returns at once and never fails, whether or not there is room for it."""
@@ -146,7 +153,7 @@ class PredictionLog:
             # Not even a full disk may end this thread; it is counted, told, and whoever waits learns of it.
             self._on_error()
             if not self._is_refused:
-                LOG.exception("the prediction log cannot be written; it goes on trying")
+                LOG.exception("the %s cannot be written; it goes on trying", self._name)
             self._is_refused = True
             if self._taken:
                 why = f"the log cannot be written: {error}"
@@ -154,8 +161,9 @@ class PredictionLog:
                 self._settle(why)
 
     def _seal_left_open(self) -> None:
-        for name in seal_left_open(self._folder):
-            LOG.warning("segment %s of the prediction log was left open by a process that died; it is sealed now", name)
+        for segment in seal_left_open(self._folder):
+            told = "segment %s of the %s was left open by a process that died; it is sealed now"
+            LOG.warning(told, segment, self._name)
 
     def _turn(self) -> None:
         """Wait for entries, write those that are there by then, and look after the segment."""
@@ -168,7 +176,7 @@ class PredictionLog:
                 self._writer.write(lines, durably=self._policy.is_durable)
             self._settle(None)
             if self._is_refused:
-                LOG.warning("the prediction log is written again")
+                LOG.warning("the %s is written again", self._name)
             self._is_refused = False
             self._writer.look_after()
         self._writer.look_after()
@@ -236,4 +244,4 @@ class PredictionLog:
             if now < self._tell_at:
                 return
             rows, self._untold_rows, self._tell_at = self._untold_rows, 0, now + TELL_S
-        LOG.warning("%d rows are not in the prediction log: %s", rows, why, exc_info=error)
+        LOG.warning("%d rows are not in the %s: %s", rows, self._name, why, exc_info=error)

@@ -4,6 +4,9 @@ Belongs here: HTTP. Does not belong here: which version is live (`deployments.py
 (`protocol.py`, `rows.py`), and anything about one use case.
 """
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import orjson
@@ -18,6 +21,8 @@ from resources.errors import EndpointError
 from resources.serving.answering import Answering
 from resources.serving.asked import NotReadyError
 from resources.serving.direct import Direct
+from resources.serving.feedback import Feedback
+from resources.serving.feedback_openapi import FEEDBACK_ANSWERS, feedback_body
 from resources.serving.front import Front
 from resources.serving.gate import Gate
 from resources.serving.keys import KeyFile, Keyring
@@ -52,13 +57,19 @@ def create_app(
         has_others: Whether other workers answer on the same port.
     """
     endpoint, name = Answering(service, folder, policy, has_others=has_others), service.use_case
-    app = FastAPI(
-        title=f"Throughline: {name}", description=service.description, version=VERSION, lifespan=endpoint.lifespan
-    )
+    feedback = Feedback(service, folder, endpoint.metrics.labels, lambda: datetime.now(UTC))
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with endpoint.lifespan(app), feedback.running():
+            yield
+
+    app = FastAPI(title=f"Throughline: {name}", description=service.description, version=VERSION, lifespan=lifespan)
     app.add_middleware(Observe, traffic=endpoint.traffic)
     _add_errors(app, name)
     _add_state(app, endpoint)
     _add_observations(app, endpoint)
+    _add_feedback(app, service, feedback)
     _describe_scoring(app, service)
     keyring = Keyring(KeyFile(folder.root), are_needed=needs_keys)
     front = Front(app, endpoint)
@@ -153,6 +164,22 @@ def _add_observations(app: FastAPI, endpoint: Answering) -> None:
         body = await read_json_body(request.scope, request.receive)
         taken = await run_in_threadpool(endpoint.observing.take, body)
         return _json({"records": taken.records, "changed": taken.changed})
+
+
+def _add_feedback(app: FastAPI, service: ScoringService, feedback: Feedback) -> None:
+    @app.post(
+        f"/v2/models/{service.use_case}/feedback",
+        tags=["feedback"],
+        responses=FEEDBACK_ANSWERS,
+        openapi_extra=feedback_body(service.signature),
+    )
+    async def take_feedback(request: Request) -> Response:
+        """Take labels that came late, by prediction id or by entity; answered once they are on disk.
+
+        The same again changes nothing. Another label for the same row is a restatement, and the newest holds.
+        """
+        body = await read_json_body(request.scope, request.receive)
+        return _json(await feedback.take(body, request.state.request_id))
 
 
 def _add_errors(app: FastAPI, name: str) -> None:
