@@ -17,6 +17,7 @@ from assets.logic.point_in_time import Clock, History
 from assets.partitions import Partitions
 from assets.policies import (
     DeclarationError,
+    Influence,
     PromotionPolicy,
     RolloutPolicy,
     Task,
@@ -72,12 +73,17 @@ class Target:
     Attributes:
         name: Column of the feature table that holds the label, in the type of `LABEL_TYPES`.
         known_at: Column of the cleaned entity table with the instant the label came into the world (UTC).
+        influenced_by_answers: `no`: what the endpoint answers does not change the outcome (no bus is late
+            because it was said to be). Where somebody acts on answers, the label of a row may follow from a model's own answer:
+            `exclude` leaves rows that were answered before their label was known out of the training set; `explored`
+            keeps those of them that were asked for the purpose `exploration` only: a share that is acted on by chance.
     """
 
     name: str
     definition: str
     label: pl.Expr = field(compare=False)
     known_at: str
+    influenced_by_answers: Influence = "no"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,6 +160,7 @@ class UseCase:
             require_known(getattr(self, name), table.cleaned_columns, f"{where}, field {name}")
         require_known([self.target.known_at], table.cleaned_columns, f"{where}, field target.known_at")
         require_known([*self.entity, table.event_time], self.inputs, f"{where}, fields entity and event_time of inputs")
+        self._require_answers_to_be_found(table, where)
         require_known(self.optional_inputs, self.inputs, f"{where}, field optional_inputs")
         for name in ("slices", "baseline_by"):
             require_known(getattr(self, name), self.slice_columns, f"{where}, field {name}")
@@ -174,6 +181,15 @@ class UseCase:
             raise DeclarationError(f"{where}: field features has groups {sorted(taken)}; the drift report has its own")
         for loc, says in contradictions(self.automation, self.partitions, groups):
             raise DeclarationError(f"{where}, field {'.'.join(['automation', *loc])}: {says}")
+
+    def _require_answers_to_be_found(self, table: SourceTable, where: str) -> None:
+        """Where answers change outcomes, the log must tell which rows were answered."""
+        personal = table.personal("hash") | table.personal("drop")
+        if self.target.influenced_by_answers != "no" and (not self.entity or personal & {*self.entity}):
+            raise DeclarationError(
+                f"{where}, field target.influenced_by_answers: rows that were answered are found by their entity; "
+                "declare one, of columns that are not personal, as the log does not hold those"
+            )
 
     def table(self, name: str) -> SourceTable:
         """The declared table of that name.

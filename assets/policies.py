@@ -16,6 +16,9 @@ from resources.serving.states import Mode, Plan
 Task = Literal["binary", "multiclass", "regression", "count"]
 """What kind of thing is predicted: a probability, one probability per class, a quantity, or a whole number from 0."""
 
+Influence = Literal["no", "exclude", "explored"]
+"""Whether answers of the endpoint change what comes of the rows asked about; see `Target.influenced_by_answers`."""
+
 OTHER: Final = "(other)"
 """Of a multiclass task: every class that training saw too seldom to tell apart, and those never seen."""
 INTERVAL: Final = 0.9

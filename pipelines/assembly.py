@@ -19,6 +19,7 @@ from assets.stages.endpoint import build_endpoint
 from assets.stages.evaluation_report import build_evaluation_report
 from assets.stages.exploration import build_exploration_report
 from assets.stages.features import build_features_asset
+from assets.stages.feedback import build_feedback
 from assets.stages.performance_report import build_performance_report
 from assets.stages.prediction_log import build_prediction_log
 from assets.stages.predictions import build_predictions
@@ -93,6 +94,7 @@ def _assets(use_case: UseCase, declared_at: str) -> list[dg.AssetsDefinition]:
         build_rollout_history(use_case),
         build_predictions(use_case),
         build_prediction_log(use_case),
+        build_feedback(use_case),
         build_drift_report(use_case),
         build_performance_report(use_case),
     ]

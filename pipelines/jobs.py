@@ -88,8 +88,9 @@ def build_jobs(use_case: UseCase) -> Jobs:
         ),
         dg.define_asset_job(
             job_name(use_case.name, "answers"),
-            selection=stages("prediction_log"),
-            description="What the endpoint answered, for one partition or a range, and its parity with the lake.",
+            selection=stages("prediction_log", "feedback"),
+            description="What the endpoint answered and was told, for one partition or a range, and its parity with "
+            "the lake.",
             tags={"purpose": "answers"},
         ),
     ]

@@ -17,7 +17,7 @@ import polars as pl
 from assets.contracts import UseCase
 from assets.stages.champion import LEDGER
 from assets.stages.common import asset_key, table_name
-from assets.stages.logged_segments import KEEP, shipped
+from assets.stages.logged_segments import KEEP, LABEL_SEGMENTS, shipped
 from pipelines.jobs import job_name
 from resources.clock import Clock
 from resources.lake import Commit, Lake
@@ -28,7 +28,7 @@ from resources.report_upkeep import pages_before, remove_pages
 from resources.reports import Reports
 from resources.run_logs import forget_log, logs_before
 from resources.serving.client import Endpoint
-from resources.serving.logged import log_folder, logged_segments
+from resources.serving.logged import label_segments, log_folder, logged_segments
 
 MAINTAIN: Final = "maintain"
 CODE_VERSION: Final = "1"
@@ -195,9 +195,11 @@ def _answer_segments(use_case: UseCase) -> dg.OpDefinition:
     def answer_segments(
         context: dg.OpExecutionContext, config: Upkeep, lake: Lake, endpoint_server: Endpoint, clock: Clock
     ) -> None:
-        there = logged_segments(log_folder(endpoint_server, use_case.name))
-        # Only what `prediction_log` has read to its end: where it never runs, the only copy stays.
-        done = shipped(use_case, lake, there, clock.now() - KEEP)
+        answers = logged_segments(log_folder(endpoint_server, use_case.name))
+        labels, before = label_segments(endpoint_server, use_case.name), clock.now() - KEEP
+        there = [*answers, *labels]
+        # Only what `prediction_log` and `feedback` have read to its end: where they never run, the only copy stays.
+        done = shipped(use_case, lake, answers, before) + shipped(use_case, lake, labels, before, LABEL_SEGMENTS)
         for segment in done if not config.dry_run else ():
             segment.path.unlink()
         facts = {

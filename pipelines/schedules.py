@@ -12,7 +12,7 @@ import dagster as dg
 
 from assets.contracts import UseCase
 from assets.stages.common import table_name
-from assets.stages.logged_segments import due, outside
+from assets.stages.logged_segments import LABEL_SEGMENTS, due, outside, unread
 from pipelines.attempts import ALONE
 from pipelines.backlog import RANGE
 from pipelines.jobs import Jobs, job_name, schedule_name
@@ -23,7 +23,7 @@ from resources.clock import Clock
 from resources.lake import Lake
 from resources.locks import is_held, line_lock
 from resources.serving.client import Endpoint
-from resources.serving.logged import log_folder, logged_segments
+from resources.serving.logged import label_segments, log_folder, logged_segments
 
 if TYPE_CHECKING:
     # Dagster names this type nowhere public.
@@ -69,7 +69,7 @@ def _monitoring(use_case: UseCase, jobs: Jobs, home: Path) -> dg.ScheduleDefinit
 
 
 def _answers(use_case: UseCase, jobs: Jobs, home: Path) -> dg.ScheduleDefinition:
-    """Daily: the partitions that ended and of which the endpoint has answers that the lake lacks."""
+    """Daily: the partitions that ended and of which the endpoint has answers, or late labels, that the lake lacks."""
 
     @dg.schedule(
         name=schedule_name(use_case.name, "answers"),
@@ -77,20 +77,23 @@ def _answers(use_case: UseCase, jobs: Jobs, home: Path) -> dg.ScheduleDefinition
         cron_schedule=f"15 {use_case.automation.hour} * * *",
         execution_timezone=use_case.partitions.timezone,
         default_status=dg.DefaultScheduleStatus.RUNNING,
-        description="Reads the endpoint's log into the lake, and compares answers whose data has landed since.",
+        description="Reads answers and late labels into the lake, and compares answers whose data has landed since.",
     )
     def answers(
         context: dg.ScheduleEvaluationContext, lake: Lake, endpoint_server: Endpoint
     ) -> Sequence[dg.RunRequest] | dg.SkipReason:
         if is_held(line_lock(home)):
             return dg.SkipReason(BUSY)
-        segments = logged_segments(log_folder(endpoint_server, use_case.name))
-        keys = due(use_case, lake, segments, context.scheduled_execution_time)
+        segments, at = logged_segments(log_folder(endpoint_server, use_case.name)), context.scheduled_execution_time
+        labels = label_segments(endpoint_server, use_case.name)
+        keys = {*due(use_case, lake, segments, at), *unread(use_case, lake, labels, at, LABEL_SEGMENTS)}
         if not keys:
-            strange = outside(use_case, segments)
-            more = f"; {strange} segments hold answers of days that are no partitions" if strange else ""
-            return dg.SkipReason(f"the endpoint gave no answers that the lake lacks, on days that are over{more}")
-        when = context.scheduled_execution_time.isoformat()
+            strange = outside(use_case, [*segments, *labels])
+            more = f"; {strange} segments hold records of days that are no partitions" if strange else ""
+            return dg.SkipReason(
+                f"the endpoint gave and was told nothing that the lake lacks, on days that are over{more}"
+            )
+        when = at.isoformat()
         return [_over(use_case, "answers", first, last, when) for first, last in use_case.partitions.ranges(keys)]
 
     return answers

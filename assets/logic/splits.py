@@ -151,6 +151,8 @@ class TrainingManifest:
         created_at: When it was written (UTC); not part of the identity.
         known_through: When the last label that counts became known (UTC); those that came later count as not there.
             None: all count.
+        left_out: Labelled rows of each window that are left out, as their label may follow from an answer of the
+            endpoint. None: the use case says that none does.
     """
 
     use_case: str
@@ -164,6 +166,7 @@ class TrainingManifest:
     created_at: datetime
     classes: tuple[str, ...] = ()
     known_through: datetime | None = None
+    left_out: Mapping[str, int] | None = None
 
     @property
     def id(self) -> str:

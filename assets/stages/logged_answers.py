@@ -6,17 +6,16 @@ Belongs here: which records count, and the columns they become. Does not belong 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from typing import Any, Final
-from zoneinfo import ZoneInfo
 
 import orjson
 import polars as pl
 
 from assets.contracts import PARTITION_KEY, PREDICTION_TIME, Task, UseCase
+from assets.stages.segment_days import SegmentShare, taken
 from resources.serving.client import SMOKE_TEST
 from resources.serving.logged import LoggedSegment, instant_of
-from resources.serving.segment_reading import Damage, SegmentReader
+from resources.serving.segment_reading import Damage
 
 UTC_TIME: Final = pl.Datetime("us", "UTC")
 IDENTITY: Final = ("prediction_id", "row")
@@ -46,24 +45,6 @@ SCORES: Final[Mapping[Task, Mapping[str, pl.DataType]]] = {
 """What was answered, by task; the probabilities of all classes are a JSON object."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class SegmentShare:
-    """What a partition took from a segment.
-
-    Attributes:
-        size: Bytes of the segment when it was read.
-        lines: Whole lines in it.
-        taken: Lines that belong to the partition, smoke tests and repetitions included.
-        lost: Lines that belong to none: damaged, or of a day that is no partition.
-    """
-
-    segment: str
-    size: int
-    lines: int
-    taken: int
-    lost: int
-
-
 @dataclass(kw_only=True)
 class LoggedDay:
     """The answers of one partition, and what was met on the way.
@@ -88,41 +69,18 @@ class LoggedDay:
         return sum(damage.is_torn for damage in self.damage)
 
 
-def bounds(use_case: UseCase, key: str) -> tuple[datetime, datetime]:
-    """The instants [begin, end) of a partition (UTC)."""
-    zone = ZoneInfo(use_case.partitions.timezone)
-    days = (datetime.fromisoformat(key).date(), use_case.partitions.last_day(key) + timedelta(days=1))
-    begin, end = (datetime(d.year, d.month, d.day, tzinfo=zone).astimezone(UTC) for d in days)
-    return begin, end
-
-
 def read_day(use_case: UseCase, segments: Sequence[LoggedSegment], key: str) -> LoggedDay:
     """All answers of a partition that the segments hold."""
-    begin, end = bounds(use_case, key)
-    zone, found, day = ZoneInfo(use_case.partitions.timezone), [], LoggedDay(rows=_frame(use_case, [], key))
-    for segment in (s for s in segments if s.may_hold(begin, end)):
-        reader, taken, lost = SegmentReader(segment.path), 0, 0
-        for number, content in enumerate(reader.records(), 2):
-            row = _row(use_case.task, content)
-            if row is None:
-                day.damage.append(Damage(segment=segment.name, line=number, reason="it is no record of an answer"))
-                lost += 1
-            elif not begin <= row["answered_at"] < end:
-                local = row["answered_at"].astimezone(zone).date()
-                lost += not use_case.partitions.holds(use_case.partitions.key(local))
-            else:
-                taken += 1
-                found.append(row)
-        day.damage += reader.damage
-        lost += sum(not damage.is_torn and damage.line > 1 for damage in reader.damage)
-        share = SegmentShare(segment=segment.name, size=segment.size, lines=reader.lines, taken=taken, lost=lost)
-        day.shares.append(share)
-    asked = [row for row in found if row["purpose"] != SMOKE_TEST]
-    day.smoke_tests = len(found) - len(asked)
-    day.rows = _frame(use_case, asked, key).sort("answered_at", *IDENTITY, "worker").unique(IDENTITY, keep="first")
-    day.rows = day.rows.sort("answered_at", *IDENTITY)
-    day.repeated = len(asked) - len(day.rows)
-    return day
+    found = taken(use_case, segments, key, lambda content: _row(use_case.task, content), stamp="answered_at")
+    asked = [row for row in found.rows if row["purpose"] != SMOKE_TEST]
+    rows = _frame(use_case, asked, key).sort("answered_at", *IDENTITY, "worker").unique(IDENTITY, keep="first")
+    return LoggedDay(
+        rows=rows.sort("answered_at", *IDENTITY),
+        smoke_tests=len(found.rows) - len(asked),
+        repeated=len(asked) - len(rows),
+        damage=found.damage,
+        shares=found.shares,
+    )
 
 
 def _frame(use_case: UseCase, rows: Sequence[Mapping[str, Any]], key: str) -> pl.DataFrame:

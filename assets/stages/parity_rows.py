@@ -103,17 +103,17 @@ def _with_needed(use_case: UseCase, rows: pl.DataFrame, inputs: pl.DataFrame) ->
 def _typed_inputs(use_case: UseCase, rows: pl.DataFrame) -> pl.DataFrame:
     columns = use_case.table(use_case.entity_table).cleaned_columns
     said = [orjson.loads(text) for text in rows["inputs"]]
-    return pl.DataFrame([_series(name, said, columns[name].dtype) for name in use_case.inputs])
+    return pl.DataFrame([typed_values(name, said, columns[name].dtype) for name in use_case.inputs])
 
 
 def _typed_features(use_case: UseCase, texts: pl.Series, features: Sequence[str]) -> pl.DataFrame:
     categorical = {*use_case.categorical}
     said = [orjson.loads(text) for text in texts]
-    return pl.DataFrame([_series(n, said, pl.String() if n in categorical else pl.Float64()) for n in features])
+    return pl.DataFrame([typed_values(n, said, pl.String() if n in categorical else pl.Float64()) for n in features])
 
 
-def _series(name: str, said: Sequence[Mapping[str, Any]], dtype: pl.DataType) -> pl.Series:
-    """Values as JSON holds them, in their declared type; one that is not of this type is null, and so differs."""
+def typed_values(name: str, said: Sequence[Mapping[str, Any]], dtype: pl.DataType) -> pl.Series:
+    """A column of JSON records in its declared type; a value that is not of this type is null, and so differs."""
     values = [record.get(name) for record in said]
     if isinstance(dtype, pl.Datetime):
         return pl.Series(name, [v and datetime.fromisoformat(v) for v in values], dtype=dtype)

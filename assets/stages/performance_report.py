@@ -37,7 +37,7 @@ from assets.stages.common import (
 )
 from assets.stages.freshness import freshness
 from assets.stages.performance_reference import yardsticks
-from assets.stages.performance_rows import read_rows, versions_in
+from assets.stages.performance_rows import FeedbackUse, read_rows, versions_in
 from resources.clock import Clock
 from resources.lake import Commit, Lake, TableVersion
 from resources.registry import MlflowModelRegistry
@@ -60,7 +60,10 @@ def build_performance_report(use_case: UseCase) -> dg.AssetsDefinition:
 
     @dg.asset(
         key=key,
-        deps=[dg.AssetDep(asset_key(use_case, n), partition_mapping=days_back) for n in ("predictions", "features")],
+        deps=[
+            dg.AssetDep(asset_key(use_case, n), partition_mapping=days_back)
+            for n in ("predictions", "features", "feedback")
+        ],
         **asset_facts(use_case, "performance_report", "deltalake", "html"),
         description=f"Predictions of the last {policy.window.days} days beside the labels that had come at the end of "
         f"the partition: loss, calibration, and control charts with one false alarm in {policy.run_length} days. Days "
@@ -100,7 +103,7 @@ def build_performance_report(use_case: UseCase) -> dg.AssetsDefinition:
             version,
             len(found.performance.windows),
             keys=keys,
-            metadata={"judged_at": now.isoformat(), **shown},
+            metadata={"judged_at": now.isoformat(), **found.feedback.told(), **shown},
             # A check has no partitions: after a backfill of the past it must go on telling of the present.
             check_results=list(_check_results(newest)),
         )
@@ -110,9 +113,10 @@ def build_performance_report(use_case: UseCase) -> dg.AssetsDefinition:
 
 @dataclass(frozen=True, kw_only=True)
 class Watched:
-    """What partitions came to, with the window of the newest one as it is drawn."""
+    """What partitions came to, with the window of the newest one as it is drawn, and what the feedback told of them."""
 
     performance: Performance
+    feedback: FeedbackUse
     calibration: pl.DataFrame
 
 
@@ -135,14 +139,15 @@ def watched(use_case: UseCase, lake: Lake, registry: MlflowModelRegistry, keys: 
     more = versions_in(use_case, lake, [k for k in read if k not in near])
     others = sorted({v for some in more.values() for v in some} - {y.version for y in known})
     known += yardsticks(use_case, lake, registry, others)
-    rows = read_rows(use_case, lake, read, [y.version for y in known])
+    rows, feedback = read_rows(use_case, lake, read, [y.version for y in known])
     # Evidence that decides nothing any more is no verdict either: the page says what the decision goes by.
     stale_after = use_case.automation.retraining.stale_after
     performance = judged(use_case.task, rows, moments, known, window=window, stale_after=stale_after)
     last = performance.windows.row(-1, named=True)
     part = rows.between(np.datetime64(last["window_start"]), np.datetime64(last["window_end"]))
     seen = seen_at(part, moments[-1], known)
-    return Watched(performance=performance, calibration=_calibration(use_case, seen.settled.rows(seen.is_compared)))
+    calibration = _calibration(use_case, seen.settled.rows(seen.is_compared))
+    return Watched(performance=performance, feedback=feedback, calibration=calibration)
 
 
 def moment_of(use_case: UseCase, key: str) -> Moment:

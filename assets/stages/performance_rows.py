@@ -1,10 +1,11 @@
 """Predictions beside the labels that have come, as the performance monitor takes them.
 
-Belongs here: reading the two tables and joining them. Does not belong here: what follows from them
-(`assets/logic/performance.py`).
+Belongs here: reading the tables and joining them, labels that only the feedback knows included. Does not belong here:
+what follows from them (`assets/logic/performance.py`).
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -15,6 +16,7 @@ from assets.logic.metrics import Floats
 from assets.logic.performance_days import NEVER, ScoredRows, scored_rows
 from assets.policies import OTHER
 from assets.stages.common import day_of, table_name
+from assets.stages.feedback_labels import KNOWN_AT, LABEL, current_labels, entity_columns
 from assets.stages.training_set import encoded_label
 from resources.lake import Lake
 
@@ -37,8 +39,30 @@ def versions_in(use_case: UseCase, lake: Lake, keys: Sequence[str]) -> dict[str,
     return found
 
 
-def read_rows(use_case: UseCase, lake: Lake, keys: Sequence[str], versions: Sequence[str]) -> ScoredRows:
-    """All scored rows of partitions with their labels, those of `versions` by their index.
+@dataclass(frozen=True, kw_only=True)
+class FeedbackUse:
+    """What late labels came to, among the feature rows that were read.
+
+    Attributes:
+        used: Rows whose label is that of the feedback, as the feed has none.
+        both: Rows of which both have a label; that of the feed holds.
+        differing: Those of them with different labels.
+    """
+
+    used: int = 0
+    both: int = 0
+    differing: int = 0
+
+    def told(self) -> dict[str, int]:
+        """The same as metadata of an asset."""
+        names = ("labels_from_feedback", "labels_of_feed_and_feedback", "labels_that_differ")
+        return dict(zip(names, (self.used, self.both, self.differing), strict=True))
+
+
+def read_rows(
+    use_case: UseCase, lake: Lake, keys: Sequence[str], versions: Sequence[str]
+) -> tuple[ScoredRows, FeedbackUse]:
+    """All scored rows of partitions with their labels, those of `versions` by their index, and whose labels they are.
 
     A score whose feature row is gone has no label.
     """
@@ -48,8 +72,13 @@ def read_rows(use_case: UseCase, lake: Lake, keys: Sequence[str], versions: Sequ
     by = [PARTITION_KEY, *(use_case.entity or [use_case.event_time, PREDICTION_TIME])]
     turn = pl.int_range(pl.len()).over(by).alias(TURN)
     target = use_case.target.name
-    wanted = features.select(*by, target, LABEL_KNOWN_AT, day_of(use_case).alias(DAY))
-    labels = wanted.collect().sort(by, maintain_order=True).with_columns(turn)
+    feedback = current_labels(use_case, lake, min(keys))
+    entity = () if feedback is None else entity_columns(use_case)
+    wanted = features.select(
+        *dict.fromkeys([*by, *entity]), target, LABEL_KNOWN_AT, day_of(use_case).alias(DAY)
+    ).collect()
+    told, use = with_feedback(use_case, wanted, feedback)
+    labels = told.sort(by, maintain_order=True).with_columns(turn)
     asked_on = use_case.partitions.local_day(pl.col(PREDICTION_TIME))
     both = (
         scores.sort(by, maintain_order=True)
@@ -57,7 +86,45 @@ def read_rows(use_case: UseCase, lake: Lake, keys: Sequence[str], versions: Sequ
         .join(labels, on=[*by, TURN], how="left", nulls_equal=True, maintain_order="left")
         .with_columns(pl.col(DAY).fill_null(asked_on))
     )
-    return as_scored(use_case, both, versions)
+    return as_scored(use_case, both, versions), use
+
+
+def with_feedback(
+    use_case: UseCase, labels: pl.DataFrame, feedback: pl.DataFrame | None
+) -> tuple[pl.DataFrame, FeedbackUse]:
+    """Labels of the feature table, with those of the feedback where it has none (yet).
+
+    Where both have the same label it counts from when the first of the two was known. A different one of the feed
+    holds, from when the feed knew it.
+
+    Args:
+        use_case: The declaration.
+        labels: The entity, the label and `label_known_at`.
+        feedback: As `current_labels` gives it; None: there is none.
+    """
+    if feedback is None:
+        return labels, FeedbackUse()
+    target, known_at = pl.col(use_case.target.name), pl.col(LABEL_KNOWN_AT)
+    on = entity_columns(use_case)
+    joined = labels.join(feedback, on=on, how="left", nulls_equal=True, maintain_order="left")
+    is_fed, is_told = target.is_not_null(), pl.col(LABEL).is_not_null()
+    is_same = is_fed & is_told & (target == pl.col(LABEL))
+    counts = joined.select(
+        used=(~is_fed & is_told).sum(), both=(is_fed & is_told).sum(), differing=(is_fed & is_told & ~is_same).sum()
+    )
+    first = pl.min_horizontal(known_at, KNOWN_AT)
+    told = joined.with_columns(
+        target.fill_null(pl.col(LABEL)),
+        pl.when(is_same)
+        .then(first)
+        .when(is_fed)
+        .then(known_at)
+        .when(is_told)
+        .then(KNOWN_AT)
+        .otherwise(known_at)
+        .alias(LABEL_KNOWN_AT),
+    )
+    return told.drop(LABEL, KNOWN_AT), FeedbackUse(**counts.row(0, named=True))
 
 
 def as_scored(use_case: UseCase, both: pl.DataFrame, versions: Sequence[str]) -> ScoredRows:

@@ -31,6 +31,7 @@ from assets.stages.features import look_back_days
 from assets.stages.logged_answers import IDENTITY, LoggedDay, read_day
 from assets.stages.logged_segments import note_read
 from assets.stages.parity_rows import DayParity, day_parity
+from assets.stages.segment_days import intact_result, intact_spec, with_known
 from resources.lake import Commit, Lake, TableVersion
 from resources.serving.client import Endpoint
 from resources.serving.logged import LoggedSegment, log_folder, logged_segments
@@ -40,8 +41,9 @@ MOST_DIFFERING: Final = 0.01
 """Share of answers with any other feature than the lake's that is still taken for late and corrected records, which a
 live feed has: those are about single rows. An endpoint whose history is a snapshot that nothing keeps current is far
 above it, and a defect in the features is in nearly every row. It is a limit to look at, and stops nothing."""
+INTACT: Final = "every_line_of_the_log_is_whole"
 SHOWN: Final = 20
-"""Damaged lines and features that are named one by one."""
+"""Features that are named one by one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +105,10 @@ def build_prediction_log(use_case: UseCase) -> dg.AssetsDefinition:
             sum(len(found.rows) for found in made),
             keys=keys,
             metadata=_metadata(made, segments),
-            check_results=[_parity_result(made), _intact_result(made)],
+            check_results=[
+                _parity_result(made),
+                intact_result(INTACT, (d for found in made for d in found.day.damage)),
+            ],
         )
 
     return prediction_log
@@ -113,10 +118,7 @@ def read(use_case: UseCase, lake: Lake, segments: Sequence[LoggedSegment], key: 
     """The answers of a partition, those that the lake has from segments that are gone included, and their parity."""
     day = read_day(use_case, segments, key)
     table = table_name(use_case, TABLE)
-    rows = day.rows
-    if lake.version(table) is not None:
-        known = lake.scan(table, partitions=[key]).collect().join(rows, on=IDENTITY, how="anti")
-        rows = pl.concat([rows, known], how="diagonal").sort("answered_at", *IDENTITY)
+    rows = with_known(lake, table, key, day.rows, IDENTITY).sort("answered_at", *IDENTITY)
     return ReadDay(key=key, rows=rows, day=day, parity=day_parity(use_case, lake, rows))
 
 
@@ -135,9 +137,7 @@ def _check_specs(key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
             asset=key,
             description=f"Recomputed from the lake, features differ in at most {MOST_DIFFERING:.0%} of the answers.",
         ),
-        dg.AssetCheckSpec(
-            "every_line_of_the_log_is_whole", asset=key, description="No line of the segments read is damaged."
-        ),
+        intact_spec(key, INTACT),
     ]
 
 
@@ -165,22 +165,6 @@ def _parity_result(made: Sequence[ReadDay]) -> dg.AssetCheckResult:
             "rows_waiting_for_data": waiting,
             "not_compared_as_personal": list(redacted),
             "by_feature": _by_feature(made),
-        },
-    )
-
-
-def _intact_result(made: Sequence[ReadDay]) -> dg.AssetCheckResult:
-    every = {(d.segment, d.line): d for found in made for d in found.day.damage}
-    damaged = [d for d in every.values() if not d.is_torn]
-    cells = [[d.segment, str(d.line), d.reason] for d in damaged[:SHOWN]]
-    return dg.AssetCheckResult(
-        check_name="every_line_of_the_log_is_whole",
-        passed=not damaged,
-        severity=dg.AssetCheckSeverity.WARN,
-        metadata={
-            "damaged_lines": len(damaged),
-            "torn_last_lines": len(every) - len(damaged),  # of a writer that died, or that writes at this moment
-            **({"damaged": dg.MetadataValue.md(markdown.table(["segment", "line", "why"], cells))} if cells else {}),
         },
     )
 

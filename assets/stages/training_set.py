@@ -28,6 +28,7 @@ from assets.logic.splits import (
 from assets.stages.cleaned import cleaned_code_version
 from assets.stages.common import asset_facts, asset_key, day_of, table_name
 from assets.stages.features import features_code_version
+from assets.stages.influence import LOG, influenced, logged_versions, needed_columns
 from assets.stages.raw import raw_code_version
 from assets.trainers.base import Rows, TrainingData
 from resources.clock import Clock
@@ -41,10 +42,14 @@ NOTHING_KNOWN: Final = datetime(1, 1, 1, tzinfo=UTC)
 def build_training_set(use_case: UseCase) -> dg.AssetsDefinition:
     """The asset that freezes what the next models are made from: a manifest, not a copy."""
     key = asset_key(use_case, "training_set")
+    logged = () if use_case.target.influenced_by_answers == "no" else (LOG,)
 
     @dg.asset(
         key=key,
-        deps=[dg.AssetDep(asset_key(use_case, "features"), partition_mapping=dg.AllPartitionMapping())],
+        deps=[
+            dg.AssetDep(asset_key(use_case, name), partition_mapping=dg.AllPartitionMapping())
+            for name in ("features", *logged)
+        ],
         **asset_facts(use_case, "training_set", "json"),
         description="Exact table versions, the days of training, validation and test, row counts and the seed.",
         code_version=training_set_code_version(use_case),
@@ -76,6 +81,7 @@ def build_training_set(use_case: UseCase) -> dg.AssetsDefinition:
                 "dagster/row_count": sum(rows.labelled for rows in manifest.rows.values()),
                 "windows": dg.MetadataValue.md(_as_table(windows, counts)),
                 "labels_known_through": str(manifest.known_through),
+                **({} if manifest.left_out is None else {"left_out_as_answered": dict(manifest.left_out)}),
             },
             check_results=list(_check_results(manifest)),
         )
@@ -89,7 +95,9 @@ def training_set_code_version(use_case: UseCase) -> str:
     Features made anew by other code may have the rows they had; what came of them is to be made anew all the same.
     """
     tables = [(raw_code_version(table), cleaned_code_version(table)) for table in use_case.tables]
-    values = (use_case.split, use_case.seed, use_case.task, tables, features_code_version(use_case))
+    influence = use_case.target.influenced_by_answers
+    more = () if influence == "no" else (influence,)
+    values = (use_case.split, use_case.seed, use_case.task, tables, features_code_version(use_case), *more)
     return code_version(f"{__name__}:make_manifest", values=values)
 
 
@@ -109,7 +117,7 @@ def make_manifest(use_case: UseCase, lake: Lake, now: datetime) -> TrainingManif
     """
     features = table_name(use_case, "features")
     names = ["features", *(f"cleaned_{t.name}" for t in use_case.tables)]
-    versions = {name: lake.version(table_name(use_case, name)) for name in names}
+    versions = {name: lake.version(table_name(use_case, name)) for name in names} | logged_versions(use_case, lake)
     if versions["features"] is None:
         raise SplitError("no features have been made yet; materialise features first")
     target = use_case.target.name
@@ -117,12 +125,15 @@ def make_manifest(use_case: UseCase, lake: Lake, now: datetime) -> TrainingManif
     found = frozen.filter(pl.col(LABEL_KNOWN_AT) <= now).select(pl.col(LABEL_KNOWN_AT).max()).collect().item()
     through = NOTHING_KNOWN if found is None else found
     label = pl.when(_is_known(use_case, through)).then(target).alias(target)
-    rows = frozen.select(day_of(use_case).alias(DAY), label).collect()
+    tables = {name: number for name, number in versions.items() if number is not None}
+    every = frozen.select(day_of(use_case).alias(DAY), label, *needed_columns(use_case)).collect()
+    answered = influenced(use_case, lake, every, tables)
+    rows = every if answered is None else every.filter(~answered)
     windows = split_days(rows.filter(pl.col(target).is_not_null())[DAY].unique().to_list(), use_case.split)
     in_training = rows.filter(windows.train.contains(pl.col(DAY)))[target]
     return TrainingManifest(
         use_case=use_case.name,
-        tables={name: number for name, number in versions.items() if number is not None},
+        tables=tables,
         windows=windows,
         rows=count_rows(rows, windows, day=DAY, target=target, binary=use_case.task == "binary"),
         features=tuple(use_case.feature_names),
@@ -132,6 +143,7 @@ def make_manifest(use_case: UseCase, lake: Lake, now: datetime) -> TrainingManif
         code_version=features_code_version(use_case),
         created_at=now,
         known_through=through,
+        left_out=_left_out(use_case, every, answered, windows),
     )
 
 
@@ -146,7 +158,10 @@ def labelled_rows(use_case: UseCase, lake: Lake, manifest: TrainingManifest, win
     days = manifest.windows.named()[window]
     rows = lake.scan(table_name(use_case, "features"), version=manifest.tables["features"])
     wanted = days.contains(day_of(use_case)) & _is_known(use_case, manifest.known_through)
-    found = rows.filter(wanted).collect().sort(day_of(use_case), *use_case.row_order, maintain_order=True)
+    there = rows.filter(wanted).collect()
+    answered = influenced(use_case, lake, there, manifest.tables)
+    found = there if answered is None else there.filter(~answered)
+    found = found.sort(day_of(use_case), *use_case.row_order, maintain_order=True)
     expected = manifest.rows[window].labelled
     if len(found) != expected:
         raise dg.Failure(
@@ -155,6 +170,16 @@ def labelled_rows(use_case: UseCase, lake: Lake, manifest: TrainingManifest, win
             allow_retries=False,
         )
     return found
+
+
+def _left_out(
+    use_case: UseCase, rows: pl.DataFrame, answered: pl.Series | None, windows: Windows
+) -> dict[str, int] | None:
+    """Rows by window that are left out; None if the use case says that its answers change nothing."""
+    if use_case.target.influenced_by_answers == "no":
+        return None
+    out = rows.clear() if answered is None else rows.filter(answered)
+    return {name: len(out.filter(window.contains(pl.col(DAY)))) for name, window in windows.named().items()}
 
 
 def _is_known(use_case: UseCase, through: datetime | None) -> pl.Expr:

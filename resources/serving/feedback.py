@@ -15,21 +15,19 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import count
-from typing import Any, Final
+from typing import Any
 
 import orjson
 from fastapi.concurrency import run_in_threadpool
 from prometheus_client import Counter
 
 from resources.serving.entries import Columns
-from resources.serving.late_labels import LateLabel, parse_labels
+from resources.serving.late_labels import FOLDER, LateLabel, parse_labels
 from resources.serving.log_policy import LogPolicy, NotLoggedError
 from resources.serving.prediction_log import PredictionLog
 from resources.serving.rows import RequestError
 from resources.serving.service import ScoringService
 from resources.serving.target import StateFolder
-
-FOLDER: Final = "feedback"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

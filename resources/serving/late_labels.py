@@ -15,6 +15,8 @@ import polars as pl
 from resources.serving.rows import MAX_NUMBER, MAX_ROWS, RequestError, number, parser
 from resources.serving.service import Field, Signature, Task
 
+FOLDER: Final = "feedback"
+"""Of their journal, in the state folder."""
 KEYS: Final = ("prediction_id", "row", "entity", "label", "known_at")
 AHEAD: Final = timedelta(minutes=5)
 """How far the caller's clock may be ahead: a label that is known in the future is a mistake."""

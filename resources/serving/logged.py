@@ -12,6 +12,7 @@ from typing import Any, Final
 import orjson
 
 from resources.serving.client import Endpoint
+from resources.serving.late_labels import FOLDER
 from resources.serving.segment_reading import SegmentReader, segments
 from resources.serving.segments import SEALED
 from resources.serving.target import StateFolder
@@ -28,8 +29,8 @@ class LoggedSegment:
     Attributes:
         path: Where it is.
         size: Bytes now.
-        first: When its first answer was given (UTC); None if no whole record says.
-        last: When its last answer was given (UTC); None if no whole record says.
+        first: When its first record came (UTC): the answer was given, the label was told; None if no whole record says.
+        last: The same of its last record.
     """
 
     path: Path
@@ -60,20 +61,29 @@ def log_folder(endpoint: Endpoint, use_case: str) -> Path:
     return StateFolder(Path(endpoint.state_root) / use_case).log
 
 
-def logged_segments(folder: Path) -> list[LoggedSegment]:
-    """The segments of a folder, by name."""
+def feedback_folder(endpoint: Endpoint, use_case: str) -> Path:
+    """Where the endpoint of a use case keeps the labels it was told."""
+    return StateFolder(Path(endpoint.state_root) / use_case).root / FOLDER
+
+
+def logged_segments(folder: Path, stamp: str = "answered_at") -> list[LoggedSegment]:
+    """The segments of a folder, by name; `stamp` is the field of their records that says when."""
     found = []
     for path in segments(folder):
         reader = SegmentReader(path)
         size = path.stat().st_size if path.is_file() else path.with_suffix(SEALED).stat().st_size
-        first, last = answered_at(reader.first()), answered_at(reader.last())
+        first, last = _instant(reader.first(), stamp), _instant(reader.last(), stamp)
         found.append(LoggedSegment(path=path, size=size, first=first, last=last))
     return found
 
 
-def answered_at(content: bytes | None) -> datetime | None:
-    """When the answer of a record was given (UTC); None if it does not say."""
-    return None if content is None else instant_of(orjson.loads(content).get("answered_at"))
+def label_segments(endpoint: Endpoint, use_case: str) -> list[LoggedSegment]:
+    """The segments of the labels that the endpoint of a use case was told."""
+    return logged_segments(feedback_folder(endpoint, use_case), "received_at")
+
+
+def _instant(content: bytes | None, stamp: str) -> datetime | None:
+    return None if content is None else instant_of(orjson.loads(content).get(stamp))
 
 
 def instant_of(value: Any) -> datetime | None:

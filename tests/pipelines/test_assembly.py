@@ -31,19 +31,20 @@ STAGES = {
     "rollout_history": ["rollout_history"],
     "predictions": ["predictions"],
     "prediction_log": ["prediction_log"],
+    "feedback": ["feedback"],
     "drift_report": ["drift_report"],
     "performance_report": ["performance_report"],
     "retraining_decisions": ["retraining_decisions"],
 }
 DAILY = {f"{s}_{t}" for s in ("raw", "cleaned", "quarantined") for t in ("weather", "flights")}
-DAILY |= {"features", "predictions", "prediction_log", "drift_report", "performance_report"}
+DAILY |= {"features", "predictions", "prediction_log", "feedback", "drift_report", "performance_report"}
 JOBS = {
     "ingest": ["raw", "cleaned", "features"],
     "explore": ["exploration"],
     "train": ["training_set", "candidate", "evaluation_report", "champion", "drift_reference", "endpoint"],
     "score": ["predictions"],
     "monitor": ["drift_report", "performance_report"],
-    "answers": ["prediction_log"],
+    "answers": ["prediction_log", "feedback"],
     "rollout": ["rollout_history"],
 }
 WITHOUT_ASSETS = {"deliver", "maintain", "rollback"}
@@ -92,6 +93,7 @@ TELLING = {
     "cleaned_flights": {"few_flights_are_cancelled"},
     "features": {"labels_are_known", "no_feature_is_empty"},
     "prediction_log": {"online_features_equal_offline", "every_line_of_the_log_is_whole"},
+    "feedback": {"every_line_of_the_journal_is_whole", "labels_are_about_known_answers"},
     "rollout_history": {"no_version_was_taken_back", "the_endpoint_serves_what_is_asked_for"},
     "drift_report": {"nothing_has_drifted"},
     "performance_report": {"performance_is_in_control", "labels_arrive"},
@@ -202,7 +204,8 @@ def test_a_table_shows_its_columns_with_types_and_meaning(name: str) -> None:
         ("prediction_log", {"endpoint", *(f"cleaned_{t}" for t in TABLES)}),
         ("drift_reference", {"champion"}),
         ("drift_report", {"features", "predictions", "drift_reference"}),
-        ("performance_report", {"features", "predictions"}),
+        ("feedback", {"prediction_log"}),
+        ("performance_report", {"features", "predictions", "feedback"}),
     ],
 )
 def test_data_flows_down_the_line(name: str, after: set[str]) -> None:

@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 
 from assets.logic.splits import TrainingManifest
+from assets.stages.feedback import build_feedback
 from assets.stages.training_set import labelled_rows
 from pipelines.maintenance import build_maintenance_job, champions, needed_tables
 from resources.clock import Clock
@@ -22,7 +23,7 @@ from resources.serving.client import Endpoint
 from tests.support import few_days
 from tests.support.few_days import Home, failures
 from tests.support.instance import write_instance_file
-from tests.support.logged import LoggedHome, answers
+from tests.support.logged import LoggedHome, answers, label
 
 STAGES = ("training_set", "logistic_regression", "evaluation_report", "champion")
 WINDOWS = ("train", "validation", "test")
@@ -249,6 +250,16 @@ def removed_segments(home: LoggedHome, folder: Path, *, dry_run: bool = False) -
         result = alone.execute_in_process(instance=instance, resources=resources, run_config=given)
     (output,) = (event for event in result.all_events if event.is_successful_output)
     return int(output.step_output_data.metadata["removed_segments"].value)  # type: ignore[arg-type]
+
+
+def test_segments_of_labels_go_once_they_are_in_the_lake(tmp_path: Path) -> None:
+    home = LoggedHome(tmp_path)
+    home.tell([label(1, at=answers(count=1)[0]["answered_at"])])
+    assert removed_segments(home, tmp_path) == 0
+    assert home.materialise(build=build_feedback).success
+    assert (removed_segments(home, tmp_path), len(home.label_segments)) == (1, 0)
+    assert home.materialise(build=build_feedback).success
+    assert len(home.rows("feedback")) == 1
 
 
 def test_segments_of_the_endpoint_go_once_their_answers_are_in_the_lake(tmp_path: Path) -> None:

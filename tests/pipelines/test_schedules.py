@@ -8,11 +8,12 @@ import polars as pl
 import pytest
 
 from assets.contracts import PARTITION_KEY
+from assets.stages.feedback import build_feedback
 from pipelines.assembly import build_definitions
 from resources.lake import Commit, Lake
 from resources.locks import alone, line_lock
 from tests.support.landed_toy import FIRST_DAY, LANDED_TOY
-from tests.support.logged import DAY, LoggedHome, answers, later
+from tests.support.logged import DAY, LoggedHome, answers, label, later
 
 SIX = datetime(2020, 1, 3, 6, tzinfo=UTC)
 
@@ -59,12 +60,22 @@ def test_answers_are_read_once_their_day_is_over(tmp_path: Path, monkeypatch: py
     monkeypatch.setenv("THROUGHLINE_HOME", str(tmp_path))
     home = LoggedHome(tmp_path, LANDED_TOY)
     home.land()
-    assert "no answers that the lake lacks" in due_answers(home, datetime(2020, 2, 11, 6, 15, tzinfo=UTC))
+    assert "nothing that the lake lacks" in due_answers(home, datetime(2020, 2, 11, 6, 15, tzinfo=UTC))
     home.answer(answers())
-    assert "no answers that the lake lacks" in due_answers(home, datetime(2020, 2, 10, 6, 15, tzinfo=UTC))
+    assert "nothing that the lake lacks" in due_answers(home, datetime(2020, 2, 10, 6, 15, tzinfo=UTC))
     assert due_answers(home, datetime(2020, 2, 11, 6, 15, tzinfo=UTC)) == [DAY]
     with alone(line_lock(tmp_path), "A test"):
         assert "`throughline line` runs" in due_answers(home, datetime(2020, 2, 11, 6, 15, tzinfo=UTC))
+
+
+def test_labels_are_read_once_their_day_is_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("THROUGHLINE_HOME", str(tmp_path))
+    home = LoggedHome(tmp_path, LANDED_TOY)
+    home.tell([label(1, at=answers(count=1)[0]["answered_at"])])
+    assert "nothing that the lake lacks" in due_answers(home, datetime(2020, 2, 10, 6, 15, tzinfo=UTC))
+    assert due_answers(home, datetime(2020, 2, 11, 6, 15, tzinfo=UTC)) == [DAY]
+    assert home.materialise(build=build_feedback).success
+    assert "nothing that the lake lacks" in due_answers(home, datetime(2020, 2, 11, 6, 15, tzinfo=UTC))
 
 
 def test_answers_of_days_that_are_no_partitions_are_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,4 +84,4 @@ def test_answers_of_days_that_are_no_partitions_are_told_of(tmp_path: Path, monk
     home.land()
     home.answer(later(answers(), timedelta(days=365)))
     told = due_answers(home, datetime(2022, 1, 1, 6, 15, tzinfo=UTC))
-    assert "1 segments hold answers of days that are no partitions" in told
+    assert "1 segments hold records of days that are no partitions" in told

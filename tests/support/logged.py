@@ -1,7 +1,7 @@
 """A home of the toy use case in which an endpoint answered: real segments, a real lake, the asset materialised."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -15,13 +15,20 @@ from assets.stages.prediction_log import build_prediction_log
 from resources.lake import Commit, Lake
 from resources.serving.client import Endpoint
 from resources.serving.log_policy import LogPolicy
-from resources.serving.logged import LoggedSegment, log_folder, logged_segments
+from resources.serving.logged import (
+    LoggedSegment,
+    feedback_folder,
+    label_segments,
+    log_folder,
+    logged_segments,
+)
 from resources.serving.segment_writer import SegmentWriter
 from resources.serving.segments import line_of, worker_name
 from tests.support.serving import offline_features
 from tests.support.toy_use_case import TOY, parcels, storms
 
 DAY = "2020-02-10"
+Build = Callable[[UseCase], dg.AssetsDefinition]
 COMMIT = Commit(dagster_run_id="a test", code_version="a test")
 
 
@@ -103,11 +110,23 @@ class LoggedHome:
             writer.close()
         return writer
 
-    def materialise(self, first: str = DAY, last: str | None = None) -> dg.ExecuteInProcessResult:
+    def tell(self, labels: Iterable[Mapping[str, Any]]) -> None:
+        """Write labels into a segment of the journal of their own."""
+        writer = SegmentWriter(feedback_folder(self.endpoint, self.use_case.name), worker_name(), LogPolicy())
+        writer.write(encoded(labels))
+        writer.close()
+
+    @property
+    def label_segments(self) -> list[LoggedSegment]:
+        return label_segments(self.endpoint, self.use_case.name)
+
+    def materialise(
+        self, first: str = DAY, last: str | None = None, build: Build = build_prediction_log
+    ) -> dg.ExecuteInProcessResult:
         ends = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
         with dg.DagsterInstance.ephemeral() as instance:
             return dg.materialize(
-                [build_prediction_log(self.use_case)],
+                [build(self.use_case)],
                 instance=instance,
                 resources={"lake": self.lake, "endpoint_server": self.endpoint},
                 tags=dict(zip(ends, (first, last or first), strict=True)),
@@ -121,7 +140,23 @@ class LoggedHome:
     def files(self) -> dict[str, bytes]:
         """All that the lake holds of the log, byte by byte."""
         folder = self.folder / "lake" / self.use_case.name
-        return {str(p): p.read_bytes() for p in folder.glob("prediction_log*/**/*") if p.is_file()}
+        found = [*folder.glob("prediction_log*/**/*"), *folder.glob("feedback*/**/*")]
+        return {str(p): p.read_bytes() for p in found if p.is_file()}
+
+
+def label(number: int, *, at: datetime, **changed: Any) -> dict[str, Any]:
+    """A record of the journal: a label of parcel 12 as it came at some time; values by name are changed."""
+    told: dict[str, Any] = {
+        "received_at": at,
+        "label_id": f"w-{number:012}",
+        "prediction_id": None,
+        "row": None,
+        "entity": {"parcel": 12},
+        "label": 1,
+        "known_at": None,
+        "request_id": "r",
+    }
+    return told | changed
 
 
 def later(records: Iterable[dict[str, Any]], by: timedelta) -> list[dict[str, Any]]:

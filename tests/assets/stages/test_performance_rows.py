@@ -12,6 +12,7 @@ import pytest
 from assets.contracts import LABEL_KNOWN_AT, PARTITION_KEY, PREDICTION_TIME, UseCase
 from assets.logic.performance_days import NEVER
 from assets.policies import OTHER
+from assets.stages.feedback_labels import schema
 from assets.stages.performance_rows import read_rows, versions_in
 from resources.lake import Commit, Lake
 from tests.support.toy_tasks import LOST_MINUTES, MINUTES, OUTCOME
@@ -69,7 +70,7 @@ def lake_of(folder: Path, use_case: UseCase) -> Lake:
 
 @pytest.mark.parametrize("task", TASKS)
 def test_each_prediction_meets_its_own_label(task: str, tmp_path: Path) -> None:
-    rows = read_rows(TASKS[task], lake_of(tmp_path, TASKS[task]), KEYS, ["line/2", "line/1"])
+    rows, _ = read_rows(TASKS[task], lake_of(tmp_path, TASKS[task]), KEYS, ["line/2", "line/1"])
     assert rows.day.astype(str).tolist() == [KEYS[0], KEYS[0], KEYS[1], KEYS[1]]
     assert rows.version.tolist() == [1, 1, 0, 0]
     assert (rows.known_at == NEVER).tolist() == [False, False, True, False]
@@ -83,7 +84,7 @@ def test_each_prediction_meets_its_own_label(task: str, tmp_path: Path) -> None:
 
 
 def test_a_class_that_is_news_to_the_version_of_a_row_is_other(tmp_path: Path) -> None:
-    rows = read_rows(OUTCOME, lake_of(tmp_path, OUTCOME), KEYS, ["line/1", "line/2"])
+    rows, _ = read_rows(OUTCOME, lake_of(tmp_path, OUTCOME), KEYS, ["line/1", "line/2"])
     assert rows.label[[0, 1, 3]].tolist() == [1, 2, 2]
     assert rows.loss[[0, 1, 3]] == pytest.approx(-np.log([0.2, 0.1, 0.6]))
 
@@ -91,7 +92,7 @@ def test_a_class_that_is_news_to_the_version_of_a_row_is_other(tmp_path: Path) -
 def test_a_score_whose_features_are_gone_has_no_label(tmp_path: Path) -> None:
     lake = lake_of(tmp_path, TOY)
     lake.delete_partitions(f"{TOY.name}/features", [KEYS[0]], COMMIT)
-    rows = read_rows(TOY, lake, KEYS, ["line/1", "line/2"])
+    rows, _ = read_rows(TOY, lake, KEYS, ["line/1", "line/2"])
     assert (rows.known_at == NEVER).tolist() == [True, True, True, False]
     assert rows.day.astype(str).tolist() == [KEYS[0], KEYS[0], KEYS[1], KEYS[1]]
 
@@ -106,7 +107,26 @@ def test_a_label_that_is_not_a_finite_number_is_refused_and_not_known(
     use_case: UseCase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(LABELS, use_case.task, [1.5, float("nan"), None, float("inf")])
-    rows = read_rows(use_case, lake_of(tmp_path, use_case), KEYS, ["line/1", "line/2"])
+    rows, _ = read_rows(use_case, lake_of(tmp_path, use_case), KEYS, ["line/1", "line/2"])
     assert (rows.known_at == NEVER).tolist() == [False, True, True, True]
     assert (rows.refused_at == NEVER).tolist() == [True, False, True, False]
     assert rows.refused_at[3] == np.datetime64("2020-01-05T03:00")
+
+
+def test_a_label_that_only_the_feedback_knows_is_the_label_of_its_row(tmp_path: Path) -> None:
+    lake, came = lake_of(tmp_path, TOY), datetime(2020, 1, 3, tzinfo=UTC)
+    told = {
+        "received_at": came,
+        "label_id": "w-1",
+        "entity": '{"parcel":3}',
+        "label": 1,
+        "known_at": came,
+        "is_known_at_said": False,
+        PARTITION_KEY: "2020-01-03",
+    }
+    rows = pl.DataFrame([told], schema=schema("binary"))
+    lake.write(f"{TOY.name}/feedback", rows, partitions=["2020-01-03"], commit=COMMIT)
+    found, use = read_rows(TOY, lake, KEYS, ["line/1", "line/2"])
+    assert (found.known_at == NEVER).tolist() == [False] * 4
+    assert (found.label[2], found.known_at[2]) == (1.0, np.datetime64("2020-01-03"))
+    assert (use.used, use.both) == (1, 0)

@@ -63,4 +63,4 @@ def test_a_journal_that_cannot_be_written_takes_no_label_and_says_so(tmp_path: P
 
     asyncio.run(told())
     assert [record["entity"] for record in read(folder).records] == [{"tail": "N1"}]
-    assert [sample.value for sample in counter.collect()[0].samples][0] == 1
+    assert next(sample.value for sample in counter.collect()[0].samples) == 1
