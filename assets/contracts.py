@@ -73,10 +73,10 @@ class Target:
     Attributes:
         name: Column of the feature table that holds the label, in the type of `LABEL_TYPES`.
         known_at: Column of the cleaned entity table with the instant the label came into the world (UTC).
-        influenced_by_answers: `no`: what the endpoint answers does not change the outcome (no bus is late because it was
-            said to be). Where somebody acts on answers, the label of a row may follow from a model's own answer:
-            `exclude` leaves rows that were answered before their label was known out of the training set; `explored`
-            keeps those of them that were asked for the purpose `exploration` only: a share that is acted on by chance.
+        influenced_by_answers: `no`: what the endpoint answers does not change the outcome (no bus is late because it
+            was said to be). Where somebody acts on answers, a label may follow from a model's own answer: `exclude`
+            leaves rows that were answered before their label was known out of the training set; `explored` keeps those
+            of them that were asked for the purpose `exploration` only: a share that is acted on by chance.
     """
 
     name: str
