@@ -37,8 +37,8 @@ up: $(ready) ## Start the Dagster and MLflow user interfaces only
 monitor: $(ready) ## Open Evidently's dashboards with the history of drift
 	@$(bin)/throughline monitor
 
-replay: $(ready) ## Play FROM=2013-09-01 UNTIL=2013-12-31 through the real sensors, schedules and decisions
-	@$(bin)/throughline replay $(USE_CASE) --from $(FROM) --until $(UNTIL)
+replay: $(ready) ## Play FROM=2013-09-01 UNTIL=2013-12-31 through the real sensors, schedules and decisions (ASK=1: asks the endpoint too)
+	@$(bin)/throughline replay $(USE_CASE) --from $(FROM) --until $(UNTIL) $(if $(ASK),--ask)
 
 alive: $(ready) ## Fail if a daemon, sensor, schedule or monitor has gone quiet
 	@$(bin)/throughline alive $(USE_CASE)

@@ -149,11 +149,12 @@ def replay(
     until: Annotated[str, typer.Option(help="Last day, included.")],
     name: Annotated[str, typer.Argument(help="Use case whose data ships with it.")] = SHIPPED,
     afresh: Annotated[bool, typer.Option(help="Take away a replay that is there already.")] = False,
+    ask: Annotated[bool, typer.Option("--ask", help="Play the application too: ask the endpoint, tell it.")] = False,
 ) -> None:
     """Play days through the real sensors, schedules and decisions, in a state folder of their own, and report."""
     from pipelines.replay.command import run_replay
 
-    run_replay(_settings(), name, _day(first), _day(until), typer.echo, afresh=afresh)
+    run_replay(_settings(), name, _day(first), _day(until), typer.echo, afresh=afresh, asks=ask)
 
 
 @app.command()

@@ -58,6 +58,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--workers", type=int, default=1, help="processes that answer on the port")
     parser.add_argument("--allow-remote", action="store_true", help="answer other machines too")
+    parser.add_argument(
+        "--clock", type=Path, help="of a replay: a file with the instant that answers are stamped with, as ISO text"
+    )
     given = parser.parse_args(arguments)
     os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = "false"
     log_as_json()

@@ -6,13 +6,17 @@ Belongs here: what a lone server and each of several workers have in common. Doe
 
 import argparse
 import logging
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 import uvicorn
 
 from pipelines.served import load_service
+from resources.clock_file import read_clock
 from resources.serving.connections import allow_connections
 from resources.serving.http import ScoringProtocol
 from resources.serving.log_policy import LogPolicy
@@ -21,6 +25,7 @@ from resources.serving.target import StateFolder
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
+LOG: Final = logging.getLogger(__name__)
 KEEP_ALIVE_S: Final = 75
 DRAIN_S: Final = 10
 
@@ -30,6 +35,7 @@ def app_of(given: argparse.Namespace) -> "ASGIApp":
 
     Raises:
         EndpointError: If there is no such use case, or its state folder cannot be used.
+        ClockError: If the clock of a replay cannot be read.
     """
     from resources.serving.server import create_app
 
@@ -39,7 +45,21 @@ def app_of(given: argparse.Namespace) -> "ASGIApp":
         LogPolicy(durability=given.log),
         needs_keys=given.allow_remote,
         has_others=given.workers > 1,
+        now=_clock(given.clock),
     )
+
+
+def _clock(file: Path | None) -> Callable[[], float]:
+    """The system's clock, or that of a replay.
+
+    Raises:
+        ClockError: If the file holds no instant.
+    """
+    if file is None:
+        return time.time
+    LOG.warning("answers are stamped with the instant in %s, not with the time: this is a replay", file)
+    read_clock(file)
+    return lambda: read_clock(file).timestamp()
 
 
 def configured(app: "ASGIApp | str", **more: Any) -> uvicorn.Config:

@@ -36,7 +36,8 @@ def app() -> "ASGIApp":
     told = json.loads(os.environ[VARIABLE])
     server_process.log_as_json()
     threading.Thread(target=_end_with, args=(told["parent"],), name="parent", daemon=True).start()
-    return server_process.app_of(argparse.Namespace(**(told | {"state": Path(told["state"])})))
+    paths = {name: told[name] and Path(told[name]) for name in ("state", "clock")}
+    return server_process.app_of(argparse.Namespace(**(told | paths)))
 
 
 def _end_with(parent: int) -> None:

@@ -9,12 +9,9 @@ from pathlib import Path
 
 import dagster as dg
 
-from resources.errors import ThroughlineError
-from resources.objects import ObjectStore
+from resources.clock_file import ClockError, read_clock, set_clock
 
-
-class ClockError(ThroughlineError):
-    """The clock of a replay cannot be read; the message names its file."""
+__all__ = ["Clock", "ClockError"]
 
 
 class Clock(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster's generic has no default
@@ -35,16 +32,7 @@ class Clock(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster's gen
         """
         if self.file is None:
             return datetime.now(UTC)
-        path = Path(self.file)
-        if not path.is_file():
-            raise ClockError(f"the clock of the replay, {path}, has not been set")
-        try:
-            found = datetime.fromisoformat(path.read_text(encoding="utf-8").strip())
-        except ValueError as error:
-            raise ClockError(f"the clock of the replay, {path}, holds no instant: {error}") from error
-        if found.tzinfo is None:
-            raise ClockError(f"the clock of the replay, {path}, holds {found}, which names no time zone")
-        return found.astimezone(UTC)
+        return read_clock(Path(self.file))
 
     def set(self, instant: datetime) -> None:
         """Set the clock of a replay.
@@ -54,7 +42,4 @@ class Clock(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster's gen
         """
         if self.file is None:
             raise ClockError("the system's clock cannot be set; a replay has a clock with a file of its own")
-        if instant.tzinfo is None:
-            raise ClockError(f"{instant} names no time zone")
-        path = Path(self.file)
-        ObjectStore(str(path.parent)).write(path.name, instant.astimezone(UTC).isoformat().encode())
+        set_clock(Path(self.file), instant)

@@ -13,6 +13,7 @@ from pathlib import Path
 from pipelines import catalogue
 from pipelines.progress import Echo
 from pipelines.replay import page
+from pipelines.replay.application import own_endpoint, served
 from pipelines.replay.days import come_up, happen
 from pipelines.replay.folder import ReplayError, ReplayFolder
 from pipelines.replay.launching import end_open_runs
@@ -25,7 +26,9 @@ from resources.locks import alone
 from resources.settings import Settings
 
 
-def run_replay(settings: Settings, name: str, first: date, last: date, echo: Echo, *, afresh: bool = False) -> None:
+def run_replay(
+    settings: Settings, name: str, first: date, last: date, echo: Echo, *, afresh: bool = False, asks: bool = False
+) -> None:
     """Replay the days from `first` to `last` of a use case, and write the report.
 
     Args:
@@ -35,6 +38,7 @@ def run_replay(settings: Settings, name: str, first: date, last: date, echo: Ech
         last: Last day.
         echo: Where lines go.
         afresh: Take away a replay that is there already.
+        asks: Have an application play along: the endpoint is live, and is asked and told.
 
     Raises:
         ReplayError: If it cannot begin or go on, or if a run or a tick failed.
@@ -49,10 +53,14 @@ def run_replay(settings: Settings, name: str, first: date, last: date, echo: Ech
         store = all_files(settings, use_case, folder, last)
         own = settings_of(folder)
         prepare_environment(own)  # before the definitions are loaded: they read the environment
-        defs = over_own_state(catalogue.definitions(name), own, folder)
+        endpoint = own_endpoint(own, folder) if asks else None
+        defs = over_own_state(catalogue.definitions(name), own, folder, endpoint)
         with opened_instance(own) as instance:
             outside = Outside(use_case=use_case, store=store, landing=Path(own.landing_root))
-            world = World(use_case=use_case, defs=defs, instance=instance, folder=folder, outside=outside)
+            declared_at = name if asks else None
+            world = World(
+                use_case=use_case, defs=defs, instance=instance, folder=folder, outside=outside, declared_at=declared_at
+            )
             report = replay(world, last, echo)
     if report.faults:
         raise ReplayError(f"{len(report.faults)} runs or ticks failed; the first: {report.faults[0]}")
@@ -66,9 +74,10 @@ def replay(world: World, last: date, echo: Echo) -> Report:
     """
     for run_id in end_open_runs(world):
         echo(f"The process of Dagster run {run_id} was killed; its work is taken up again")
-    come_up(world, echo)
-    while (day := world.folder.next_day()) <= last:
-        echo(day_line(world, day_of_record(world, happen(world, day))))
+    with served(world):
+        come_up(world, echo)
+        while (day := world.folder.next_day()) <= last:
+            echo(day_line(world, day_of_record(world, happen(world, day))))
     report = gather(world)
     places = keep(report, world.folder.root / "report", page.render(report))
     for line in summary(report):

@@ -15,6 +15,7 @@ import dagster as dg
 
 from pipelines.line import Line
 from pipelines.progress import Echo
+from pipelines.replay.application import Played, play
 from pipelines.replay.folder import ONE_DAY, ReplayError
 from pipelines.replay.monthly import prepare_monthly
 from pipelines.replay.outside import delivered_at
@@ -61,6 +62,8 @@ def happen(world: World, day: date) -> dict[str, Any]:
     """
     began, happened, partitions = time.monotonic(), Happened.so_far(world), world.use_case.partitions
     _timed(happened, "monthly model", lambda: prepare_monthly(world, day))
+    played = Played()
+    _timed(happened, "application", lambda: play(world, day, played))
     world.advance(delivered_at(partitions, day))
     landed = world.outside.deliver(day)
     _through(world, delivered_at(partitions, day), delivered_at(partitions, day + ONE_DAY), happened)
@@ -73,6 +76,8 @@ def happen(world: World, day: date) -> dict[str, Any]:
         "bytes": sum(arrival.size for arrival in landed),
         "runs": happened.runs,
         "faults": happened.faults,
+        "asked": played.asked,
+        "told": played.told,
         "live": champion_of(world.use_case, world.lake),
         "seconds": {"all": time.monotonic() - began, **happened.seconds},
     }

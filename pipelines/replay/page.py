@@ -17,7 +17,6 @@ from pipelines.replay.contenders import CONTENDERS, LIVE, MONTHLY, NEVER, TITLES
 from pipelines.replay.report import Day, Report, answer_of
 from pipelines.replay.scores import WHOLE, Gap, Period
 from pipelines.replay.telling import counted, gains
-from pipelines.replay.world import LEFT_OUT
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -56,7 +55,7 @@ def render(report: Report) -> str:
         picture=image(picture(report), "svg") if report.whole is not None else None,
         smoothed=SMOOTHED_DAYS,
         costs=_costs(report.days),
-        left_out=sorted(LEFT_OUT),
+        left_out=sorted(report.left_out),
     )
 
 

@@ -58,6 +58,7 @@ class Report:
         whole: Scores of all days; None while no row with a label was scored.
         unscored: Rows with a label that the line never scored.
         idle: Sensors and schedules that were not evaluated, and why.
+        left_out: Stages that were left out.
     """
 
     use_case: UseCase
@@ -68,6 +69,7 @@ class Report:
     whole: Period | None
     unscored: int
     idle: Mapping[str, str]
+    left_out: frozenset[str] = LEFT_OUT
 
     @property
     def metrics(self) -> tuple[str, str]:
@@ -106,6 +108,7 @@ def gather(world: World) -> Report:
         whole=periods.get(WHOLE),
         unscored=unscored,
         idle=idle(world),
+        left_out=world.left_out,
     )
 
 
@@ -152,7 +155,7 @@ def to_json(report: Report) -> dict[str, Any]:
         "unscored_rows": report.unscored,
         "faults": report.faults,
         "not_evaluated": dict(report.idle),
-        "stages_left_out": sorted(LEFT_OUT),
+        "stages_left_out": sorted(report.left_out),
     }
     plain: dict[str, Any] = json.loads(json.dumps(content, default=str))
     return plain

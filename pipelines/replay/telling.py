@@ -26,6 +26,7 @@ def day_line(world: World, day: Day) -> str:
         *([counted(trained, "training")] if trained else []),
         *(f"{p['decision']} {p['model_version']}" for p in day.promotions),
         *(f"FAILED {fault}" for fault in day.faults),
+        *([f"asked {record['asked']:,}, told {record['told']:,}"] if record.get("asked") else []),
         f"live {record['live']}",
         f"{record['seconds']['all']:.1f} s",
     ]

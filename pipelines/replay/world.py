@@ -24,13 +24,14 @@ from resources.lake import Lake
 from resources.notifier import Notifier
 from resources.registry import MlflowModelRegistry
 from resources.reports import Reports
+from resources.serving.client import Endpoint
 from resources.settings import Settings
 
 if TYPE_CHECKING:
     from dagster._core.definitions.repository_definition import RepositoryDefinition
 
-LEFT_OUT: Final = frozenset({"endpoint", "prediction_log"})
-"""Stages that a replay leaves out: a server answers in real time, and nobody asks it about the past."""
+LEFT_OUT: Final = frozenset({"endpoint", "prediction_log", "feedback"})
+"""Stages that a replay without an application leaves out: nobody asks a server, and it says nothing to be read."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +42,8 @@ class World:
         defs: Its definitions, over the resources of the replay.
         instance: The Dagster instance of the replay.
         outside: What will land.
+        declared_at: Where the process of the endpoint finds the use case, if an application plays along; None: nobody
+            asks, and no server is started.
     """
 
     use_case: UseCase
@@ -48,6 +51,7 @@ class World:
     instance: dg.DagsterInstance
     folder: ReplayFolder
     outside: Outside
+    declared_at: str | None = None
 
     @cached_property
     def repository(self) -> "RepositoryDefinition":
@@ -73,6 +77,16 @@ class World:
         """The clock of the replay."""
         return cast(Clock, self.resource("clock"))
 
+    @property
+    def endpoint(self) -> Endpoint:
+        """The servers of the replay."""
+        return cast(Endpoint, self.resource("endpoint_server"))
+
+    @property
+    def left_out(self) -> frozenset[str]:
+        """Stages that this replay leaves out."""
+        return LEFT_OUT if self.declared_at is None else frozenset()
+
     def advance(self, instant: datetime) -> datetime:
         """Set the clock, never back; returns what it says then."""
         if self.clock.file is not None and Path(self.clock.file).is_file():
@@ -88,10 +102,12 @@ class World:
         """The assets of a job that a replay makes; a job without assets has none."""
         graph = self.repository.asset_graph
         keys = job.asset_layer.selected_asset_keys
-        return sorted(key for key in keys if graph.get(key).tags.get("stage") not in LEFT_OUT)
+        return sorted(key for key in keys if graph.get(key).tags.get("stage") not in self.left_out)
 
 
-def over_own_state(defs: dg.Definitions, settings: Settings, folder: ReplayFolder) -> dg.Definitions:
+def over_own_state(
+    defs: dg.Definitions, settings: Settings, folder: ReplayFolder, endpoint: Endpoint | None = None
+) -> dg.Definitions:
     """The same definitions over the state of a replay.
 
     Nobody is told of what happens in it but its own log, and the monitors draw no pages.
@@ -100,12 +116,14 @@ def over_own_state(defs: dg.Definitions, settings: Settings, folder: ReplayFolde
         defs: Of a use case.
         settings: Of the replay.
         folder: Of the replay; the clock is kept in it.
+        endpoint: Its servers, if an application plays along.
     """
-    own = {
+    own: dict[str, Any] = {
         **resources_for(settings),
         "clock": Clock(file=str(folder.root / "clock")),
         "reports": Reports(root=str(settings.reports_home), has_monitor_pages=False),
         "notifier": Notifier(root=str(settings.notices_home), dagster_url=settings.dagster_url),
+        **({} if endpoint is None else {"endpoint_server": endpoint}),
     }
     return with_resources(defs, own)
 

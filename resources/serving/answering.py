@@ -7,7 +7,7 @@ Does not belong here: HTTP (`server.py`), and which version is live (`deployment
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
@@ -40,7 +40,13 @@ class Answering:
     """What the routes share: the service, the versions, the log, the metrics."""
 
     def __init__(
-        self, service: ScoringService, folder: StateFolder, policy: LogPolicy, *, has_others: bool = False
+        self,
+        service: ScoringService,
+        folder: StateFolder,
+        policy: LogPolicy,
+        *,
+        has_others: bool = False,
+        now: Callable[[], float] = time.time,
     ) -> None:
         """Take what is served; nothing starts before the app does.
 
@@ -49,8 +55,9 @@ class Answering:
             folder: Where its state is.
             policy: How safe its log is.
             has_others: Whether other workers answer on the same port.
+            now: The instant that answers are stamped with, in seconds since 1970.
         """
-        self._has_others = has_others
+        self._has_others, self._now = has_others, now
         self.service, self.folder = service, folder
         self.metrics = Metrics(service.use_case)
         self.traffic = self.metrics.traffic
@@ -151,7 +158,7 @@ class Answering:
     def _entry(self, asked: Asked, answer: Answer) -> Entry:
         return Entry(
             columns=self._columns,
-            answered_at=time.time(),
+            answered_at=self._now(),
             request_id=asked.request_id,
             question=asked.question,
             features=asked.features,

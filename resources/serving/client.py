@@ -42,6 +42,7 @@ class Endpoint(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster's 
         state_root: Folder with one state folder per use case.
         home: Folder of pid files, logs and allotted ports.
         workers, log: Processes of each server, and how safe its log is (`log_policy.py`).
+        clock: Of a replay: file with the instant that servers stamp their answers with; None: they tell the time.
     """
 
     host: str = "127.0.0.1"
@@ -51,13 +52,14 @@ class Endpoint(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster's 
     home: str
     workers: int = 1
     log: str = "fast"
+    clock: str | None = None
 
     def port_of(self, use_case: str) -> int:
         """The port of a use case, allotted when first asked for."""
         return port_of(use_case, home=Path(self.home), base=self.port, reserved=self.reserved)
 
     def root(self, use_case: str) -> str:
-        """Where the server of a use case is: `http://<host>:<port>`; its pages for people are at `/docs`."""
+        """Where the server of a use case is: `http://<host>:<port>`; its pages for people are there and at `/docs`."""
         return f"http://{self.host}:{self.port_of(use_case)}"
 
     def url(self, use_case: str) -> str:
@@ -186,18 +188,17 @@ class Endpoint(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster's 
         return StateFolder(Path(self.state_root) / use_case)
 
     def _start(self, use_case: str, path: str, timeout: float) -> None:
-        start(
-            ServerProcess(
-                use_case=use_case,
-                declared_at=path,
-                state=self._folder(use_case).root,
-                home=Path(self.home),
-                host=self.host,
-                port=self.port_of(use_case),
-                options=("--workers", str(self.workers), "--log", self.log),
-            ),
-            timeout,
+        clock = () if self.clock is None else ("--clock", self.clock)
+        server = ServerProcess(
+            use_case=use_case,
+            declared_at=path,
+            state=self._folder(use_case).root,
+            home=Path(self.home),
+            host=self.host,
+            port=self.port_of(use_case),
+            options=("--workers", str(self.workers), "--log", self.log, *clock),
         )
+        start(server, timeout)
 
     def _described(self, use_case: str) -> dict[str, Any] | None:
         """What our server says of itself; None if nothing listens.

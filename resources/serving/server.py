@@ -4,7 +4,8 @@ Belongs here: HTTP. Does not belong here: which version is live (`deployments.py
 (`protocol.py`, `rows.py`), and anything about one use case.
 """
 
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -46,6 +47,7 @@ def create_app(
     *,
     needs_keys: bool = False,
     has_others: bool = False,
+    now: Callable[[], float] = time.time,
 ) -> "Server":
     """The endpoint of one use case.
 
@@ -55,9 +57,10 @@ def create_app(
         policy: How safe the log is.
         needs_keys: Whether nobody may ask without an API key, even if there are no keys yet.
         has_others: Whether other workers answer on the same port.
+        now: The instant that answers and labels are stamped with, in seconds since 1970.
     """
-    endpoint, name = Answering(service, folder, policy, has_others=has_others), service.use_case
-    feedback = Feedback(service, folder, endpoint.metrics.labels, lambda: datetime.now(UTC))
+    endpoint, name = Answering(service, folder, policy, has_others=has_others, now=now), service.use_case
+    feedback = Feedback(service, folder, endpoint.metrics.labels, lambda: datetime.fromtimestamp(now(), UTC))
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import polars as pl
 import pytest
 
 from pipelines.assembly import build_definitions
+from pipelines.replay.application import own_endpoint
 from pipelines.replay.command import replay
 from pipelines.replay.folder import ReplayFolder
 from pipelines.replay.outside import Outside
@@ -24,10 +26,14 @@ FIRST = FIRST_DAY + timedelta(days=30)
 LAST = FIRST + timedelta(days=2)
 """31 January to 2 February 2020: the month begins on the second day, and that is a Saturday."""
 
+DECLARED_AT = "tests.support.landed_toy:LANDED_TOY"
+
 MakeWorld = Callable[[Path, dg.Definitions], World]
 
 
-def opened_world(stack: ExitStack, root: Path, defs: dg.Definitions, store: ObjectStore) -> World:
+def opened_world(
+    stack: ExitStack, root: Path, defs: dg.Definitions, store: ObjectStore, declared_at: str | None = None
+) -> World:
     folder = ReplayFolder(root)
     folder.begin(LANDED_TOY.name, FIRST)
     settings = settings_of(folder)
@@ -38,10 +44,11 @@ def opened_world(stack: ExitStack, root: Path, defs: dg.Definitions, store: Obje
     instance = stack.enter_context(opened_instance(settings))
     return World(
         use_case=LANDED_TOY,
-        defs=over_own_state(defs, settings, folder),
+        defs=over_own_state(defs, settings, folder, own_endpoint(settings, folder) if declared_at else None),
         instance=instance,
         folder=folder,
         outside=Outside(use_case=LANDED_TOY, store=store, landing=Path(settings.landing_root)),
+        declared_at=declared_at,
     )
 
 
@@ -56,11 +63,14 @@ def make_world(tmp_path: Path) -> Iterator[Callable[..., World]]:
 
 @dataclass
 class Replayed:
-    """A replay of three days that came to its end; tests only read it."""
+    """A replay of three days, with an application, that came to its end; tests only read it."""
 
     world: World
     report: Report
     told: list[str] = field(default_factory=list)
+
+    def rows(self, table: str) -> pl.DataFrame:
+        return self.world.lake.scan(f"{LANDED_TOY.name}/{table}").collect()
 
     def runs(self, job: str) -> list[dict[str, Any]]:
         return [r for day in self.report.days for r in day.record["runs"] if r["job"] == f"{LANDED_TOY.name}_{job}_job"]
@@ -81,8 +91,8 @@ def replayed(tmp_path_factory: pytest.TempPathFactory, outside_files: ObjectStor
     with ExitStack() as stack:
         with pytest.MonkeyPatch.context() as patch:  # put back at once: other files' tests follow in this session
             patch.setenv("THROUGHLINE_HOME", str(root))  # sensors keep their locks there
-            defs = build_definitions(LANDED_TOY)
-        world = opened_world(stack, root, defs, outside_files)
+            defs = build_definitions(LANDED_TOY, declared_at=DECLARED_AT)
+        world = opened_world(stack, root, defs, outside_files, DECLARED_AT)
         yield Replayed(world=world, report=replay(world, LAST, told.append), told=told)
 
 

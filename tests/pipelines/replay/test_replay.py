@@ -7,21 +7,26 @@ import shutil
 from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
+import polars as pl
 import pytest
 
 from pipelines.assembly import build_definitions
 from pipelines.replay import days, page
+from pipelines.replay.application import served
 from pipelines.replay.command import refuse_outside, replay
 from pipelines.replay.days import happen
 from pipelines.replay.folder import ReplayError, ReplayFolder
 from pipelines.replay.outside import delivered_at
 from pipelines.replay.ticking import running_schedules, running_sensors
 from pipelines.replay.world import World
+from resources import processes
 from resources.objects import ObjectStore
+from resources.serving.ports import process_name
 from tests.pipelines.replay.conftest import FIRST, LAST, Replayed, days_of, opened_world
 from tests.support.landed_toy import FIRST_DAY, LANDED_TOY
 
@@ -67,8 +72,46 @@ def test_no_file_lands_before_its_day(replayed: Replayed) -> None:
     assert max(landed) == f"parcels_{LAST}.csv"
 
 
-def test_no_server_is_started(replayed: Replayed) -> None:
-    assert not (replayed.world.folder.root / "serving").exists()
+def test_every_row_is_asked_about_and_answers_land_in_the_day_of_their_question(replayed: Replayed) -> None:
+    asked = pl.col("prediction_time").dt.date().clip(FIRST, LAST).cast(pl.String)
+    log = replayed.rows("prediction_log").with_columns(pl.col("inputs").str.json_path_match("$.parcel").cast(pl.Int32))
+    wanted = replayed.rows("features").filter(pl.col("partition_key").is_in([str(day) for day in DAYS]))
+    assert sorted(log["inputs"]) == sorted(wanted["parcel"])
+    assert log.select(asked).to_series().to_list() == log["partition_key"].to_list()
+
+
+def test_answers_are_stamped_with_the_hour_of_their_question(replayed: Replayed) -> None:
+    same_day = pl.col("prediction_time").dt.date() == pl.col("answered_at").dt.date()
+    log = replayed.rows("prediction_log").filter(same_day)
+    assert len(log) > 100
+    assert (log["answered_at"] - log["prediction_time"]).is_between(timedelta(0), timedelta(hours=1)).all()
+
+
+def test_parity_is_measured_on_every_day(replayed: Replayed) -> None:
+    days = replayed.rows("prediction_log_days").sort("partition_key")
+    assert days["partition_key"].to_list() == [str(day) for day in DAYS]
+    assert (days["rows_compared"] > 0).all()
+    assert days["rows_waiting"].sum() == 0
+
+
+def test_outcomes_are_told_on_their_day_and_are_those_of_the_feed(replayed: Replayed) -> None:
+    told = replayed.rows("feedback").with_columns(pl.col("entity").str.json_path_match("$.parcel").cast(pl.Int32))
+    both = told.join(replayed.rows("features"), left_on="entity", right_on="parcel")
+    assert 100 < len(both) == len(told)
+    assert (both["label"] == both["is_late"]).all()
+    assert {*told["received_at"].dt.date()} == {*DAYS}
+
+
+def test_the_server_ends_with_the_replay(replayed: Replayed) -> None:
+    home = Path(replayed.world.endpoint.home)
+    assert not processes.status(process_name(LANDED_TOY.name), home=home).is_running
+
+
+def test_a_replay_that_began_without_an_application_goes_on_without(make_world: Callable[..., World]) -> None:
+    world = make_world()
+    world.folder.write_about(replace(world.folder.about(), initial=1))
+    with pytest.raises(ReplayError, match="began without an application"), served(replace(world, declared_at="any")):
+        pass
 
 
 def test_monitors_judge_and_draw_nothing(replayed: Replayed) -> None:
