@@ -39,6 +39,8 @@ ROW: Final = "__row"
 STEP: Final = "__step"
 TOLD_AT: Final = "__told_at"
 LABEL: Final = "__label"
+READY_S: Final = 120.0
+"""Seconds in which a server has loaded what was live."""
 ONE_SECOND: Final = timedelta(seconds=1)
 
 
@@ -103,7 +105,7 @@ def play(world: World, day: date, played: Played) -> None:
         return
     rows = rows_of(world, key)
     steps = sorted({*rows[STEP], *rows[TOLD_AT].drop_nulls()})
-    world.endpoint.ensure_running(world.use_case.name, world.declared_at)
+    _come_up(world, world.declared_at)
     with Connection(world.endpoint.host, world.endpoint.port_of(world.use_case.name)) as connection:
         for step in steps:
             _advance(world, step)
@@ -134,6 +136,18 @@ def rows_of(world: World, key: str) -> pl.DataFrame:
 def _second(instant: pl.Expr) -> pl.Expr:
     """The last second of the hour of an instant."""
     return instant.dt.truncate("1h") + timedelta(hours=1) - ONE_SECOND
+
+
+def _come_up(world: World, declared_at: str) -> None:
+    """Have the server answer: of a replay that was stopped it has to start, and to load what was live."""
+    name, server = world.use_case.name, world.endpoint
+    server.ensure_running(name, declared_at)
+    home = Path(server.home)
+
+    def runs() -> bool:
+        return processes.status(process_name(name), home=home).is_running
+
+    processes.wait_until_healthy(f"{server.root(name)}/v2/health/ready", timeout=READY_S, is_alive=runs)
 
 
 def _advance(world: World, step: datetime) -> None:
