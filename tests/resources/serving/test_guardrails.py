@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from resources.serving.guardrails import Arm, Guardrails, Verdict, Watched, evidence_beyond, judge
-from resources.serving.shares import Count, Prior
+from resources.serving.shares import Count, Prior, evidence
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +55,24 @@ def test_a_tolerable_version_is_taken_back_no_more_often_than_declared(beside: V
     rails = Guardrails(false_alarm=0.1)
     verdicts = [rollout(beside, seed, rails=rails, share=0.25, batches=15)[0].kind for seed in range(400)]
     assert verdicts.count("breach") / len(verdicts) <= 0.1
+
+
+@pytest.mark.parametrize("false_alarm", [0.1, 0.001])
+def test_a_breach_takes_evidence_that_the_false_alarm_rate_divides_among_all_tests_and_steps(
+    false_alarm: float,
+) -> None:
+    rails, steps, tests = Guardrails(false_alarm=false_alarm), 3, 6  # scores and spread are tested both ways
+    found = {
+        errors: evidence(Count(of=5_000, hits=0), Count(of=500, hits=errors), rails.errors, Prior(hits=0.5, others=5.0))
+        for errors in range(60)
+    }
+    breaches = [
+        errors
+        for errors in found
+        if judge(Arm(rows=5_000), Arm(rows=500, errors=errors), rails, seconds=60.0, steps=steps).kind == "breach"
+    ]
+    assert breaches == [errors for errors, nats in found.items() if nats >= np.log(tests * steps / false_alarm)]
+    assert 5 < min(breaches) < 50
 
 
 BAD = {
