@@ -5,8 +5,8 @@ and whether it is valid; a batch is any JSON object.
 
     observations/<worker>-<number>.journal
 
-Each worker appends to files of its own and reads those of all others; nobody waits for anybody. A line is the crc32 of
-the JSON in 8 hex digits, a blank, the JSON, a line feed. It counts once it is whole. A killed worker may leave a part
+Each worker appends to files of its own and reads those of all others; nobody waits for anybody. A line
+(`checked_lines.py`) counts once it is whole. A killed worker may leave a part
 of one at the end of its file, and starts again with a new one, so that the part stays last. A damaged line is passed
 over and counted.
 
@@ -15,12 +15,10 @@ its last line is old enough (`prune`), but never while another worker has it ope
 """
 
 import fcntl
-import json
 import logging
 import os
 import re
 import uuid
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -28,7 +26,10 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, Final
 
+import orjson
+
 from resources.errors import EndpointError
+from resources.serving.checked_lines import content_of, line_of
 
 LOG: Final = logging.getLogger(__name__)
 FOLDER: Final = "observations"
@@ -73,7 +74,7 @@ class Journal:
         Raises:
             EndpointError: If it cannot be written, such as on a full disk. It does not count then, also not later.
         """
-        line = line_of(batch)
+        line = line_of(orjson.dumps(batch))
         with self._lock:
             try:
                 self._write(line)
@@ -190,16 +191,8 @@ class Journal:
         tail.size = size
 
 
-def line_of(batch: Batch) -> bytes:
-    """The line of a batch."""
-    text = json.dumps(batch, separators=(",", ":")).encode()
-    return b"%08x %b\n" % (zlib.crc32(text), text)
-
-
 def parsed(line: bytes) -> Batch | None:
     """The batch of a whole line; None if it is damaged."""
-    checksum, _, text = line.removesuffix(b"\n").partition(b" ")
-    if checksum != b"%08x" % zlib.crc32(text):
-        return None
-    batch = json.loads(text)
+    content = content_of(line)
+    batch = None if content is None else orjson.loads(content)
     return batch if isinstance(batch, dict) else None

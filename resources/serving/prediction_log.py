@@ -17,10 +17,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from resources.serving.checked_lines import line_of
 from resources.serving.log_policy import Loggable, LogPolicy
 from resources.serving.log_waiting import Waiting, resolve, tell
 from resources.serving.segment_writer import SegmentWriter
-from resources.serving.segments import line_of, seal_left_open, worker_name
+from resources.serving.segments import seal_left_open, worker_name
 
 LOG: Final = logging.getLogger(__name__)
 LINGER_S: Final = 0.01

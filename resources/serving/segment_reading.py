@@ -8,14 +8,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Final
-from zlib import crc32
 
 import orjson
 
+from resources.serving.checked_lines import content_of
 from resources.serving.segments import FORMAT, FORMAT_VERSION, OPEN, SEALED
 
-CHECKSUM: Final = 8
-"""Hex digits before the blank of a line."""
 TAIL: Final = 1 << 20
 """Bytes at the end of a segment in which its last record is looked for first."""
 
@@ -76,7 +74,7 @@ class SegmentReader:
                     return
                 self.size += len(line)
                 self.lines += 1
-                if (content := _content(line)) is None:
+                if (content := content_of(line)) is None:
                     self._note(number, "the checksum does not fit the line")
                 else:
                     yield content
@@ -92,7 +90,7 @@ class SegmentReader:
             file.seek(max(0, size - TAIL))
             lines = file.read(TAIL).splitlines(keepends=True)
         for line in reversed(lines[1:]):  # the first one is the header, or cut
-            if line.endswith(b"\n") and (content := _content(line)) is not None:
+            if line.endswith(b"\n") and (content := content_of(line)) is not None:
                 return content
         found = None
         if size > TAIL:
@@ -107,7 +105,7 @@ class SegmentReader:
             self._note(1, "the header was not written to its end", is_torn=True)
             return False
         self.size += len(line)
-        header = _object(_content(line))
+        header = _object(content_of(line))
         if header.get("format") != FORMAT:
             self._note(1, "the header is damaged")
         elif (version := header.get("format_version")) != FORMAT_VERSION:
@@ -125,12 +123,6 @@ def _opened(path: Path) -> BinaryIO:
         return path.open("rb")
     except FileNotFoundError:
         return path.with_suffix(SEALED).open("rb")
-
-
-def _content(line: bytes) -> bytes | None:
-    """What a whole line holds; None if its checksum does not fit."""
-    content = line[CHECKSUM + 1 : -1]
-    return content if line[: CHECKSUM + 1] == b"%08x " % crc32(content) else None
 
 
 def _object(content: bytes | None) -> dict[str, Any]:

@@ -18,9 +18,10 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
-from zlib import crc32
 
 import orjson
+
+from resources.serving.checked_lines import line_of
 
 FORMAT: Final = "prediction-log"
 FORMAT_VERSION: Final = 1
@@ -35,17 +36,6 @@ _flush = getattr(os, "fdatasync", os.fsync)
 def worker_name() -> str:
     """A name for this process that no other has or had: start (UTC), process id, something random."""
     return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{os.getpid()}-{secrets.token_hex(4)}"
-
-
-def line_of(content: bytes) -> bytes:
-    """One JSON object as a line of a segment.
-
-    Raises:
-        ValueError: If it holds a line end, which would make two damaged lines of it.
-    """
-    if b"\n" in content:
-        raise ValueError("a record of the prediction log is one line of JSON, and this one holds a line end")
-    return b"%08x %b\n" % (crc32(content), content)
 
 
 class Segment:

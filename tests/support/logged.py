@@ -13,6 +13,7 @@ import polars as pl
 from assets.contracts import PARTITION_KEY, PREDICTION_TIME, UseCase
 from assets.stages.prediction_log import build_prediction_log
 from resources.lake import Commit, Lake
+from resources.serving.checked_lines import line_of
 from resources.serving.client import Endpoint
 from resources.serving.log_policy import LogPolicy
 from resources.serving.logged import (
@@ -23,7 +24,7 @@ from resources.serving.logged import (
     logged_segments,
 )
 from resources.serving.segment_writer import SegmentWriter
-from resources.serving.segments import line_of, worker_name
+from resources.serving.segments import worker_name
 from tests.support.serving import offline_features
 from tests.support.toy_use_case import TOY, parcels, storms
 

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from resources.serving.checked_lines import line_of
 from resources.serving.log_policy import LogPolicy
 from resources.serving.segment_reading import TAIL, SegmentReader, segments
 from resources.serving.segment_writer import SegmentWriter
-from resources.serving.segments import Segment, line_of, seal_left_open, worker_name
+from resources.serving.segments import Segment, seal_left_open, worker_name
 from tests.support.answers import Numbered, names, read
 
 
