@@ -7,6 +7,7 @@ Needs neither Dagster, nor MLflow, nor the lake, nor the use case's own code: on
 import getpass
 from collections.abc import Iterator
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
@@ -61,7 +62,7 @@ def _control(name: str) -> "Control":
     folder = settings.serving_home / name
     if not name.isidentifier() or not folder.is_dir():
         raise EndpointError(f"nothing was ever deployed for {name!r}: there is no folder {folder}")
-    port = port_of(name, home=settings.home, base=settings.endpoint_port, reserved=settings.reserved_ports)
+    port = partial(port_of, name, home=settings.home, base=settings.endpoint_port, reserved=settings.reserved_ports)
     return Control(use_case=name, folder=StateFolder(folder), host="127.0.0.1", port=port)
 
 

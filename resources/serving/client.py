@@ -6,6 +6,7 @@ Belongs here: the other side of `target.py` and of the routes. Does not belong h
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -151,8 +152,8 @@ class Endpoint(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster's 
 
     def control(self, use_case: str) -> Control:
         """What moves a rollout on or back."""
-        folder = self._folder(use_case)
-        return Control(use_case=use_case, folder=folder, host=self.host, port=self.port_of(use_case))
+        folder, port = self._folder(use_case), partial(self.port_of, use_case)
+        return Control(use_case=use_case, folder=folder, host=self.host, port=port)
 
     def predict(self, use_case: str, rows: pl.DataFrame, version: int | None = None) -> npt.NDArray[np.float64]:
         """Scores of the live endpoint for `rows` of exactly its inputs or its features, shape (n >= 1, fields).

@@ -48,13 +48,13 @@ class Control:
     Attributes:
         folder: Its state folder.
         host: Where its server listens.
-        port: The same.
+        port: Finds the port; asked for when the server is, as looking for one allots it.
     """
 
     use_case: str
     folder: StateFolder
     host: str
-    port: int
+    port: Callable[[], int]
 
     def state(self) -> State | None:
         """What is to be live, and beside; None if nothing was ever deployed."""
@@ -111,12 +111,13 @@ class Control:
         Raises:
             EndpointError: If what listens is not the server of this state folder.
         """
-        if processes.port_is_free(self.port, self.host):
+        port = self.port()
+        if processes.port_is_free(port, self.host):
             return None
-        with Connection(self.host, self.port, key=own_key(self.folder.root)) as connection:
+        with Connection(self.host, port, key=own_key(self.folder.root)) as connection:
             described = connection.get(f"/v2/models/{self.use_case}")
         if described.get("server", {}).get("identity") != self.folder.identity():
-            raise EndpointError(f"port {self.port} is held by another program than the endpoint of {self.use_case}")
+            raise EndpointError(f"port {port} is held by another program than the endpoint of {self.use_case}")
         return described
 
     def _move(self, transition: Callable[[State, Cause], State], by: str, reason: str, timeout: float) -> State:

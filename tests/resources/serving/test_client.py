@@ -11,7 +11,7 @@ import pytest
 from resources import processes
 from resources.errors import EndpointError
 from resources.serving.client import Endpoint
-from resources.serving.ports import process_name
+from resources.serving.ports import allotted, process_name
 from resources.serving.target import StateFolder
 from tests.support import toy_use_case
 from tests.support.serving import TOY_PATH, call, endpoint_in, free_port, online, save_model
@@ -153,3 +153,10 @@ def test_what_is_live_is_noted_for_a_restart(running: Endpoint, model: Path) -> 
         return folder.last_live() == folder.target()
 
     assert eventually(noted)  # the server notes it just after it has said that it is live
+
+
+def test_looking_at_a_rollout_allots_no_port(tmp_path: Path) -> None:
+    endpoint = Endpoint(port=free_port(), state_root=str(tmp_path / "serving"), home=str(tmp_path))
+    control = endpoint.control("parcels")
+    assert (control.state(), control.history()) == (None, [])
+    assert allotted(tmp_path) == []
