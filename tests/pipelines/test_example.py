@@ -38,7 +38,7 @@ def test_it_is_the_question_about_the_last_row_as_the_endpoint_reads_it(tmp_path
     rows = parcels(200)
     text = example_request(TOY, lake(tmp_path, rows), URL)
     read = parse_infer(shlex.split(text.splitlines()[-1])[-1].encode(), signature(TOY))
-    assert read.rows.rows() == rows.sort("due_at").tail(1).select(TOY.inputs).rows()
+    assert [*read.rows] == rows.sort("due_at").tail(1).select(TOY.inputs).rows()
 
 
 def test_a_flight_is_asked_about_with_what_its_caller_knows(tmp_path_factory: pytest.TempPathFactory) -> None:
