@@ -5,14 +5,15 @@ Does not belong here: HTTP (`server.py`), and which version is live (`deployment
 """
 
 import asyncio
+import logging
 import os
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from fastapi import FastAPI
 from fastapi.concurrency import run_in_threadpool
@@ -34,6 +35,8 @@ from resources.serving.scoring import Scoring, not_ready
 from resources.serving.service import ScoringService
 from resources.serving.shadow import Shadow
 from resources.serving.target import StateFolder
+
+LOG: Final = logging.getLogger(__name__)
 
 
 class Answering:
@@ -64,10 +67,8 @@ class Answering:
         self.board = Board(folder.root, self._posted)
         self.deployments = Deployments(service, folder, self._show)
         drops, errors = self.metrics.log_dropped.inc, self.metrics.log_errors.inc
-        self.log, self._is_durable = (
-            PredictionLog(folder.log, policy, on_drop=drops, on_error=errors),
-            policy.is_durable,
-        )
+        self.log = PredictionLog(folder.log, policy, on_drop=drops, on_error=errors)
+        self._is_durable = policy.is_durable
         self.metrics.watch("throughline_log_lag_seconds", "Age of the oldest answer not yet written.", self._lag)
         self.metrics.watch(
             "throughline_history_age_seconds", "Since the history of features last learnt of anything.", self._age
@@ -118,15 +119,29 @@ class Answering:
     def _answered(self, batch: Sequence[Asked]) -> None:
         self.traffic.batches.add(len(batch))
         for asked in batch:
-            if (answer := asked.answer) is not None:
-                self.traffic.scored(answer.versions, asked.modes, answer.scores)
-                self._keep(asked, self._entry(asked, answer))
+            if self._is_done(asked):
+                _give(asked)
+
+    def _is_done(self, asked: Asked) -> bool:
+        """Count and log an answer; whether it can be given now, or only once it is on record."""
+        if (answer := asked.answer) is None:
+            return True
+        try:
+            entry = self._entry(asked, answer)
+            self.traffic.scored(answer.versions, asked.modes, answer.scores)
+            if self._is_durable:
+                self.log.commit(entry, asyncio.get_running_loop()).add_done_callback(partial(_kept, asked))
             else:
-                asked.finish(asked)
+                self.log.add(entry)
+        except Exception as error:  # noqa: BLE001 - told to the caller; the others of the batch still wait
+            asked.answer, asked.error = None, error
+            return True
+        return not self._is_durable
 
     def _ask_shadow(self, asked: Asked) -> None:
-        if (answer := self._scoring.ask_shadow(asked)) is not None:
-            self.log.add(replace(self._entry(asked, answer), modes=("shadow",) * len(answer.versions)))
+        said = self._scoring.ask_shadow(asked)
+        if said is not None and said.answer is not None:
+            self.log.add(self._entry(said, said.answer))
 
     def metrics_page(self) -> bytes:
         """The metrics of all workers."""
@@ -140,13 +155,6 @@ class Answering:
 
     def _posted(self) -> Posted:
         return posted(self.deployments.status, self.metrics.page().decode())
-
-    def _keep(self, asked: Asked, entry: Entry) -> None:
-        if self._is_durable:
-            self.log.commit(entry, asyncio.get_running_loop()).add_done_callback(partial(_kept, asked))
-        else:
-            self.log.add(entry)
-            asked.finish(asked)
 
     def _lag(self) -> float:
         return self.log.lag_s
@@ -195,4 +203,12 @@ def _kept(asked: Asked, kept: "asyncio.Future[None]") -> None:
     """Finish a question whose answer was to be put on record first; one that could not be is not given."""
     if (error := kept.exception()) is not None:
         asked.answer, asked.error = None, error  # type: ignore[assignment]  # a NotLoggedError
-    asked.finish(asked)
+    _give(asked)
+
+
+def _give(asked: Asked) -> None:
+    """Hand a question back; whatever becomes of one caller, those after it in the batch still wait."""
+    try:
+        asked.finish(asked)
+    except Exception:
+        LOG.exception("a caller could not be answered", extra={"request_id": asked.request_id})

@@ -7,12 +7,11 @@ what they do for these two routes is done here, and what callers see is the same
 """
 
 import asyncio
-import logging
 import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Final, TypeAlias
+from typing import Any
 from urllib.parse import parse_qs
 
 import orjson
@@ -26,10 +25,6 @@ from resources.serving.protocol import infer_answer, parse_invocations
 from resources.serving.reader import InferReader
 from resources.serving.replies import Reply, refusal
 from resources.serving.rows import Question, RequestError
-
-LOG: Final = logging.getLogger(__name__)
-
-Headers: TypeAlias = list[tuple[bytes, bytes]]
 
 
 @dataclass(frozen=True, slots=True)

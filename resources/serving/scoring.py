@@ -10,9 +10,10 @@ it. A version on trial that cannot answer is stood in for by the live one, and t
 import os
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import count
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
@@ -24,6 +25,14 @@ from resources.serving.rows import Row, RowKind, frame_of
 from resources.serving.service import PREDICTION_TIME, ScoringService, names
 from resources.serving.shadow import Shadow
 from resources.serving.statuses import Live, Status
+
+
+class _Scored(NamedTuple):
+    """Scores of rows, what the model saw of them, and as of when."""
+
+    scores: Scores
+    features: Sequence[Row]
+    times: Sequence[Any] | None
 
 
 class Scoring:
@@ -41,12 +50,16 @@ class Scoring:
 
     def score(self, batch: Sequence[Asked]) -> None:
         """Give every question of the batch its answer or its error; all are of one kind. Never raises."""
+        try:
+            self._score_all(batch)
+        except Exception as error:  # noqa: BLE001 - a question without either would leave its caller waiting for ever
+            for asked in batch:
+                asked.error = asked.error or (None if asked.answer else error)
+
+    def _score_all(self, batch: Sequence[Asked]) -> None:
         status, kind = self._deployments.status, batch[0].question.kind
         if status.live is None:
-            error = not_ready(self._use_case, status)
-            for asked in batch:
-                asked.error = error
-            return
+            raise not_ready(self._use_case, status)
         parts = [part for asked in batch for part in self._parts(asked, status)]
         trial = None if status.beside is None else status.beside.live
         groups: dict[tuple[int, bool], list[Part]] = {}
@@ -62,7 +75,7 @@ class Scoring:
             part.asked.parts.append(part)
         for asked in batch:
             self._finish(asked)
-            if status.shadow is not None and asked.answer is not None:
+            if status.shadow is not None and asked.answer is not None and asked.parts[0].is_counted:
                 self._mirror(asked, status)
 
     def _parts(self, asked: Asked, status: Status) -> list[Part]:
@@ -70,17 +83,16 @@ class Scoring:
         live, beside, rows = cast("Live", status.live), status.beside, asked.question.rows
         if asked.version is not None:
             named = status.numbered(asked.version)
-            asked.error = (
-                None
-                if named
-                else NoSuchVersionError(
-                    f"version {asked.version} of {self._use_case!r} is neither live nor beside the live one"
-                )
-            )
-            return [Part(asked, rows, named, NAMED)] if named else []
+            if named is not None:
+                return [Part(asked, rows, named, NAMED)]
+            what = f"version {asked.version} of {self._use_case!r}"
+            asked.error = NoSuchVersionError(f"{what} is neither live nor beside the live one")
+            return []
         if beside is None or beside.mode == "shadow":
             return [Part(asked, rows, live, "live")]
-        picks = [status.pick(self._key(asked.question.kind, row)) for row in rows]
+        # Of versions that tell other classes apart one request cannot have both: its first row decides for all.
+        is_one = beside.live.scorer.outputs != live.scorer.outputs
+        picks = [status.pick(self._key(asked.question.kind, row)) for row in (rows[:1] if is_one else rows)]
         if all(pick is picks[0] for pick in picks):
             return [Part(asked, rows, picks[0].live, picks[0].mode)]
         parts = []
@@ -100,9 +112,7 @@ class Scoring:
     def _score(self, live: Live, kind: RowKind, parts: Sequence[Part]) -> None:
         rows = parts[0].rows if len(parts) == 1 else [row for part in parts for row in part.rows]
         try:
-            features, times = self._features_of(live, kind, rows)
-            is_counted = parts[0].is_counted
-            scores = self._scored(live, features, is_counted=is_counted, is_last_try=len(parts) == 1)
+            scored = self._scored(live, kind, rows, is_counted=parts[0].is_counted, is_last_try=len(parts) == 1)
         except Exception as error:  # noqa: BLE001 - see below
             # The edge to code of a model: whatever it throws belongs to the questions that made it do so.
             if len(parts) > 1:
@@ -114,9 +124,28 @@ class Scoring:
         first = 0
         for part in parts:
             last = first + len(part.rows)
-            part.scores, part.features = scores[first:last], features[first:last]
-            part.times = None if times is None else times[first:last]
+            part.scores, part.features = scored.scores[first:last], scored.features[first:last]
+            part.times = None if scored.times is None else scored.times[first:last]
             first = last
+
+    def _scored(
+        self, live: Live, kind: RowKind, rows: Sequence[Row], *, is_counted: bool, is_last_try: bool
+    ) -> "_Scored":
+        """Rows as one version sees and scores them, noted for its rollout if they count."""
+        record = partial(self._deployments.evidence.record, live.target.number, rows=len(rows))
+        began = time.perf_counter()
+        try:
+            features, times = self._features_of(live, kind, rows)
+            began = time.perf_counter()  # the history is shared: making features says nothing of the model's pace
+            scores = live.scorer.predict(features)
+            _require_numbers(scores, len(rows), live.target.number)
+        except Exception:
+            if is_counted and is_last_try:  # rows that fail together are no evidence against each of them
+                record(errors=len(rows), seconds_per_row=(time.perf_counter() - began) / len(rows), scores=None)
+            raise
+        if is_counted:
+            record(errors=0, seconds_per_row=(time.perf_counter() - began) / len(rows), scores=scores)
+        return _Scored(scores, features, times)
 
     def _features_of(
         self, live: Live, kind: RowKind, rows: Sequence[Row]
@@ -125,20 +154,6 @@ class Scoring:
             return rows, None
         built = live.scorer.features(frame_of(rows, self._inputs))
         return built.select(self._features).rows(), built[PREDICTION_TIME].to_list()
-
-    def _scored(self, live: Live, features: Sequence[Row], *, is_counted: bool, is_last_try: bool) -> Scores:
-        """Scores of feature rows by one version, noted for its rollout if they count."""
-        began, number, rows = time.perf_counter(), live.target.number, len(features)
-        record = partial(self._deployments.evidence.record, number, rows=rows) if is_counted else _nothing
-        try:
-            scores = live.scorer.predict(features)
-            _require_numbers(scores, rows, number)
-        except Exception:
-            if is_last_try:  # rows that fail together are no evidence against each of them
-                record(errors=rows, seconds_per_row=(time.perf_counter() - began) / rows, scores=None)
-            raise
-        record(errors=0, seconds_per_row=(time.perf_counter() - began) / rows, scores=scores)
-        return scores
 
     def _finish(self, asked: Asked) -> None:
         """Put the parts of a question together."""
@@ -158,26 +173,28 @@ class Scoring:
             missing_inputs=self._missing(asked),
         )
 
-    def ask_shadow(self, asked: Asked) -> Answer | None:
-        """Ask the shadow what the live version has answered; None if there is none any more.
+    def ask_shadow(self, asked: Asked) -> Asked | None:
+        """What the shadow says to a question that the live version has answered; None if there is no shadow any more.
+
+        Its answer has an id of its own, that of the answer given and `-shadow`: callers' labels are about the latter.
 
         Raises:
             Exception: Whatever the version throws.
         """
         if (shadow := self._deployments.status.shadow) is None:
             return None
-        kind = asked.question.kind
-        features, times = self._features_of(shadow, kind, asked.question.rows)
-        scores = self._scored(shadow, features, is_counted=True, is_last_try=True)
-        return Answer(
-            id=cast("Answer", asked.answer).id,
-            versions=(shadow.target.number,) * len(scores),
+        rows, kind = asked.question.rows, asked.question.kind
+        scored = self._scored(shadow, kind, rows, is_counted=True, is_last_try=True)
+        answer = Answer(
+            id=f"{cast('Answer', asked.answer).id}-shadow",
+            versions=(shadow.target.number,) * len(rows),
             task=self._signature.task,
             outputs=shadow.scorer.outputs,
-            scores=scores,
-            prediction_times=times,
+            scores=scored.scores,
+            prediction_times=scored.times,
             missing_inputs=(),
         )
+        return replace(asked, answer=answer, features=scored.features, modes=("shadow",) * len(rows))
 
     def _mirror(self, asked: Asked, status: Status) -> None:
         kind = asked.question.kind
@@ -196,10 +213,6 @@ class Scoring:
             return missing
         columns = zip(self._features, zip(*asked.features, strict=True), strict=True)
         return missing + [n for n, values in columns if None in values and n not in missing]
-
-
-def _nothing(**_: object) -> None:
-    """In place of a record that is not to be made."""
 
 
 def _require_numbers(scores: Scores, rows: int, version: int) -> None:

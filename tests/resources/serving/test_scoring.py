@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 from resources.serving.asked import Asked
-from resources.serving.rows import Question
+from resources.serving.rows import Question, RowKind
 from resources.serving.scoring import Scoring
 from resources.serving.service import Field, Signature
 from resources.serving.shadow import Shadow
@@ -31,6 +31,9 @@ class Tenths:
     dislikes: Sequence[float] = ()
     family: str = "tenths"
     outputs: tuple[str, ...] = ("probability",)
+
+    def features(self, rows: pl.DataFrame) -> pl.DataFrame:  # noqa: ARG002 - as the server calls it
+        raise LookupError("no history")
 
     def predict(self, features: Sequence[tuple[Any, ...]]) -> npt.NDArray[np.float64]:
         if any(number in self.dislikes for (number,) in features):
@@ -55,7 +58,7 @@ class Served:
 
 class Service:
     use_case, description, tables = "numbers", "", {}
-    signature = Signature(inputs=(), features=(NUMBER,), entity=("number",))
+    signature = Signature(inputs=(NUMBER,), features=(NUMBER,), entity=("number",))
 
 
 def live(number: int, dislikes: Sequence[float] = ()) -> Live:
@@ -75,13 +78,13 @@ def status(mode: Mode | None = None, dislikes: Sequence[float] = ()) -> Status:
 
 @pytest.fixture
 def score(tmp_path: Path) -> Callable[..., tuple[list[Asked], Served]]:
-    def scored(status: Status, *questions: Sequence[tuple[float]], version: int | None = None) -> Any:
+    def scored(
+        status: Status, *questions: Sequence[tuple[float]], version: int | None = None, kind: RowKind = "features"
+    ) -> Any:
         served = Served(status)
         scoring = Scoring(Service(), served, Shadow(lambda _: None))  # type: ignore[arg-type]
         asked = [
-            Asked(
-                question=Question(kind="features", rows=rows), request_id="r", began=0.0, finish=print, version=version
-            )
+            Asked(question=Question(kind=kind, rows=rows), request_id="r", began=0.0, finish=print, version=version)
             for rows in questions
         ]
         scoring.score(asked)
@@ -115,6 +118,41 @@ def test_the_live_version_stands_in_for_one_on_trial_that_fails_and_the_failure_
     errors = sum(errors for version, _, errors in served.noted if version == 2)
     met = sum(status("canary").pick(b"[%.1f]" % n).mode == "canary" for (n,) in ROWS)
     assert errors == met > 0
+
+
+def test_a_version_on_trial_that_cannot_even_make_features_counts_as_failing(score: Score) -> None:
+    made = status("canary")
+    asked, served = score(made, *([row] for row in ROWS), kind="inputs")
+    assert all(isinstance(one.error, LookupError) for one in asked)  # the live version cannot either
+    assert sum(errors for version, _, errors in served.noted if version == 2) > 0
+
+
+def test_of_versions_that_tell_other_classes_apart_one_answers_a_whole_request(score: Score) -> None:
+    made = status("ab")
+    made.beside.live.scorer.outputs = ("a", "b")  # type: ignore[union-attr]
+    for first in range(0, 40, 10):
+        (asked,), _ = score(made, ROWS[first : first + 10])
+        assert asked.answer is not None
+        assert len({*asked.answer.versions}) == 1
+
+
+def test_what_a_shadow_says_has_an_id_of_its_own(score: Score) -> None:
+    (asked,), served = score(status("shadow"), ROWS[:1])
+    scoring = Scoring(Service(), served, Shadow(lambda _: None))  # type: ignore[arg-type]
+    said = scoring.ask_shadow(asked)
+    assert asked.answer is not None
+    assert said is not None
+    assert said.answer is not None
+    assert (said.answer.id, said.answer.versions) == (f"{asked.answer.id}-shadow", (2,))
+    assert [*said.modes] == ["shadow"]
+
+
+def test_a_defect_of_ours_is_the_error_of_every_question_and_leaves_none_without(
+    score: Score, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Scoring, "_missing", lambda *_: 1 / 0)
+    asked, _ = score(status(), ROWS[:1], ROWS[1:2])
+    assert [type(one.error) for one in asked] == [ZeroDivisionError] * 2
 
 
 def test_nobody_stands_in_for_a_version_that_was_asked_by_its_number(score: Score) -> None:
