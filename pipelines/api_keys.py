@@ -25,7 +25,7 @@ KeyName = Annotated[str, typer.Argument(help="Whose key it is.")]
 def add(
     use_case: UseCaseName,
     name: KeyName,
-    requests_per_s: Annotated[float | None, typer.Option(help="How many requests a second it may make.")] = None,
+    requests_per_s: Annotated[float | None, typer.Option(help="How many requests a second each worker takes.")] = None,
     days: Annotated[float | None, typer.Option(help="Days until it expires.")] = None,
 ) -> None:
     """Make a key and print it, this once. Earlier keys of the name stay valid: so keys are exchanged without a gap."""
@@ -52,8 +52,11 @@ def show(use_case: UseCaseName) -> None:
 
 
 def _file(use_case: str) -> "KeyFile":
+    from pipelines import catalogue
     from resources.serving.keys import KeyFile
 
-    if not use_case.isidentifier():
-        raise ThroughlineError(f"{use_case!r} cannot be the name of a use case")
-    return KeyFile(Settings().serving_home / use_case)
+    folder = Settings().serving_home / use_case
+    # A key for a misspelt name would protect nothing, and nobody would know.
+    if use_case not in (known := catalogue.in_workspace()) and not folder.is_dir():
+        raise ThroughlineError(f"there is no use case {use_case!r}; known are {sorted(known)}")
+    return KeyFile(folder)

@@ -4,6 +4,7 @@ Belongs here: one history per snapshot, shared by the versions that have the sam
 takes a record (`assets/logic/live_history.py`), and where records come from (`resources/serving/observing.py`).
 """
 
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +20,7 @@ from assets.logic.live_rows import observed_key
 from resources.serving.rows import frame_of
 from resources.serving.service import Field, Recorded
 
+LOG: Final = logging.getLogger(__name__)
 COMPACT_ROWS: Final = 300
 """Observed rows from which on they are merged into the sorted arrays; until then each makes reads a little slower."""
 
@@ -52,7 +54,11 @@ class Histories:
             self._loaded[online], self._newest = made, online
             self._last = max(self._last or as_of, as_of)
         for recorded in self._recorded():
-            self._take(made, recorded)
+            try:
+                self._take(made, recorded)
+            except ValueError:
+                # Of a release that read it otherwise. It must not keep every version from ever being loaded again.
+                LOG.exception("records observed at %s are passed over", recorded.at)
         return made
 
     def observe(self, recorded: Recorded) -> int:

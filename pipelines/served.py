@@ -8,7 +8,7 @@ import importlib
 import logging
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,6 +30,8 @@ from resources.serving.service import Field, Recorded, Signature
 LOG: Final = logging.getLogger(__name__)
 PACKAGES: Final = ("assets", "pipelines", "resources")
 WARM_ROWS: Final = 8
+TOLD_AHEAD: Final = timedelta(days=90)
+"""How long before what it is about a record may be told, such as of a timetable, and still be known then."""
 
 
 class UseCaseService:
@@ -38,6 +40,7 @@ class UseCaseService:
     def __init__(self, use_case: UseCase, files: Sequence[Path] = ()) -> None:
         """Take the declaration, and note the code as it is now; `files` are read by the code, and belong to it."""
         self.use_case, self.description, self.signature = use_case.name, use_case.description, signature(use_case)
+        self.reach = use_case.lookback + TOLD_AHEAD
         self.tables: Mapping[str, tuple[Field, ...]] = {table.name: _fields(table) for table in use_case.tables}
         self._declared = use_case
         self._histories = Histories(use_case, self.tables)

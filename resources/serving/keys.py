@@ -26,6 +26,8 @@ PREFIX: Final = "tl_"
 """So that a key that leaks into a log or a repository is known for what it is."""
 LOOK_S: Final = 1.0
 """Seconds between two looks at the file: a key that is taken away is refused after that."""
+LONGEST: Final = 100
+"""Characters; a key has 46."""
 REMEMBERED: Final = 10_000
 """Callers' words that are remembered as keys or as none, so that a hash is computed once."""
 
@@ -37,7 +39,7 @@ class Key:
     Attributes:
         name: Whose it is; in metrics and logs.
         sha256: Of the key, hex.
-        requests_per_s: How many requests a second it may make, on average; None: any number.
+        requests_per_s: How many requests a second each worker takes from it, on average; None: any number.
         expires_at: When it ends (ISO-8601, UTC); None: never.
         added_at: When it was made (ISO-8601, UTC).
     """
@@ -156,6 +158,8 @@ class Keyring:
 
     def find(self, said: str) -> Key | None:
         """The key that a caller says; None if it is none, or has expired."""
+        if len(said) > LONGEST:  # never remembered: what callers make up must not fill the memory
+            return None
         if said not in self._known:
             if len(self._known) >= REMEMBERED:
                 self._known.clear()

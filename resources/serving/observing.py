@@ -6,6 +6,7 @@ the journal's files (`observations.py`), and what a history does with a record; 
 
 import logging
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,7 +14,6 @@ from typing import Any, Final
 
 import orjson
 
-from resources.errors import EndpointError
 from resources.serving.observations import Batch, Journal
 from resources.serving.rows import RequestError, Row, refuse_too_many, row_of
 from resources.serving.service import Field, Recorded, ScoringService
@@ -22,6 +22,7 @@ from resources.serving.target import StateFolder
 LOG: Final = logging.getLogger(__name__)
 POLL_S: Final = 0.2
 """Seconds between two looks at what other workers have taken."""
+PRUNE_S: Final = 3600.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +46,7 @@ class Observing:
         self._service, self._root = service, folder.root
         self._journal = Journal(folder.root)
         service.follow(self._recorded)
+        self._prune_at = 0.0
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="observations", daemon=True)
 
@@ -121,6 +123,13 @@ class Observing:
                 for recorded in self._readable(self._journal.new()):
                     self._service.observe(recorded)
                 self._service.tidy()
-            except (EndpointError, OSError):
-                # This thread must outlive a disk that does not answer; the next look may see what this one did not.
-                LOG.exception("cannot read what other workers have observed")
+                self._prune()
+            except Exception:
+                # This thread must outlive anything: without it no later record of another worker would be seen.
+                LOG.exception("cannot take over what other workers have observed")
+
+    def _prune(self) -> None:
+        """Delete, once an hour, what no question can reach any more."""
+        if (now := time.monotonic()) >= self._prune_at:
+            self._prune_at = now + PRUNE_S
+            self._journal.prune(datetime.now(UTC) - self._service.reach)

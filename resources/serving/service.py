@@ -6,7 +6,7 @@ process's main assembles that), and how fields travel in a request (`protocol.py
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -128,12 +128,14 @@ class ScoringService(Protocol):
         description: What it predicts, for a person.
         signature: What it is asked with.
         tables: Fields of the records that may be observed, by table.
+        reach: How long after it was observed a record may still matter to a question.
     """
 
     use_case: str
     description: str
     signature: Signature
     tables: Mapping[str, tuple[Field, ...]]
+    reach: timedelta
 
     def code_is_current(self) -> bool:
         """False once the files of the running code have changed: features might differ from those of the training."""

@@ -12,6 +12,7 @@ from resources.serving.keys import KeyFile, Keyring
 @pytest.fixture(autouse=True)
 def _home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("THROUGHLINE_HOME", str(tmp_path))
+    (tmp_path / "serving" / "parcels").mkdir(parents=True)
 
 
 def throughline(*arguments: str) -> Result:
@@ -38,6 +39,13 @@ def test_a_removed_key_is_gone() -> None:
     throughline("add", "parcels", "billing")
     assert throughline("remove", "parcels", "billing").stdout == "1 key of billing taken away\n"
     assert throughline("list", "parcels").stdout == ""
+
+
+def test_no_key_is_made_for_a_use_case_that_there_is_not(tmp_path: Path) -> None:
+    made = throughline("add", "parcles", "billing")
+    assert made.exit_code == 1
+    assert "there is no use case 'parcles'; known are" in str(made.exception)
+    assert not (tmp_path / "serving" / "parcles").exists()
 
 
 def test_taking_away_what_is_not_there_is_an_error() -> None:

@@ -41,6 +41,13 @@ def test_what_is_no_key_is_not_found(tmp_path: Path, said: str) -> None:
     assert ring(tmp_path).find(said) is None
 
 
+def test_what_is_too_long_for_a_key_is_not_remembered(tmp_path: Path) -> None:
+    known = ring(tmp_path)
+    for n in range(100):
+        assert known.find(f"{n}" + "x" * 10_000) is None
+    assert sum(map(len, known._known)) == 0
+
+
 def test_a_removed_key_is_refused_and_a_new_one_of_the_name_known_without_a_restart(tmp_path: Path) -> None:
     file = KeyFile(tmp_path)
     old = file.add("billing")
