@@ -15,7 +15,12 @@ from resources.lake import Lake
 from resources.serving.client import Endpoint
 from resources.serving.guardrails import Guardrails
 from resources.serving.states import Plan
-from tests.support.serving import TOY_PATH, call, endpoint_in, online, save_model
+from tests.support.serving import (
+    call,
+    online,
+    save_model,
+    toy_endpoint,
+)
 from tests.support.toy_use_case import TOY, parcels
 from tests.support.waiting import eventually
 
@@ -30,8 +35,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
-    with endpoint_in(tmp_path_factory.mktemp("home")) as endpoint:
-        endpoint.ensure_running("parcels", TOY_PATH)
+    with toy_endpoint(tmp_path_factory.mktemp("home")) as endpoint:
         yield endpoint
 
 

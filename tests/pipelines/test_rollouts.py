@@ -10,7 +10,13 @@ import pytest
 
 from resources.serving.client import Endpoint
 from resources.serving.states import Plan
-from tests.support.serving import TOY_PATH, call, endpoint_in, online, save_model, tensors
+from tests.support.serving import (
+    call,
+    online,
+    save_model,
+    tensors,
+    toy_endpoint,
+)
 
 
 @pytest.fixture(scope="module")
@@ -21,8 +27,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
-    with endpoint_in(tmp_path_factory.mktemp("home")) as endpoint:
-        endpoint.ensure_running("parcels", TOY_PATH)
+    with toy_endpoint(tmp_path_factory.mktemp("home")) as endpoint:
         yield endpoint
 
 
@@ -81,8 +86,7 @@ def test_a_use_case_that_was_never_deployed_is_named(served: Endpoint) -> None:
 
 
 def test_going_back_with_no_server_up_is_what_the_next_one_begins_with(tmp_path: Path, models: list[Path]) -> None:
-    with endpoint_in(tmp_path) as endpoint:
-        endpoint.ensure_running("parcels", TOY_PATH)
+    with toy_endpoint(tmp_path) as endpoint:
         for number, model in enumerate(models, start=1):
             endpoint.deploy("parcels", number, model, online())
     done = throughline(endpoint, "rollback", "parcels")

@@ -24,12 +24,12 @@ from tests.support.serving import (
     TOY_PATH,
     Reply,
     call,
-    endpoint_in,
     offline_features,
     online,
     save_model,
     server_root,
     tensors,
+    toy_endpoint,
     wait_for_logged,
 )
 from tests.support.toy_use_case import CURSED, TOY, parcels
@@ -43,17 +43,14 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def live(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
     """A server with version 3 live, for tests that only ask."""
-    with endpoint_in(tmp_path_factory.mktemp("live")) as endpoint:
-        endpoint.ensure_running("parcels", TOY_PATH)
-        endpoint.deploy("parcels", 3, model, online())
+    with toy_endpoint(tmp_path_factory.mktemp("live"), model) as endpoint:
         yield endpoint
 
 
 @pytest.fixture
 def own(tmp_path: Path) -> Iterator[Endpoint]:
     """A server without a version, for one test alone."""
-    with endpoint_in(tmp_path) as endpoint:
-        endpoint.ensure_running("parcels", TOY_PATH)
+    with toy_endpoint(tmp_path) as endpoint:
         yield endpoint
 
 

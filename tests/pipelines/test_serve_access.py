@@ -10,7 +10,14 @@ import pytest
 from assets.trainers.families import load_model
 from resources.serving.client import Endpoint
 from resources.serving.keys import KeyFile
-from tests.support.serving import TOY_PATH, Reply, call, endpoint_in, offline_features, online, save_model, tensors
+from tests.support.serving import (
+    Reply,
+    call,
+    offline_features,
+    save_model,
+    tensors,
+    toy_endpoint,
+)
 from tests.support.toy_use_case import TOY, parcels
 
 
@@ -21,9 +28,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def live(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
-    with endpoint_in(tmp_path_factory.mktemp("live")) as endpoint:
-        endpoint.ensure_running("parcels", TOY_PATH)
-        endpoint.deploy("parcels", 3, model, online())
+    with toy_endpoint(tmp_path_factory.mktemp("live"), model) as endpoint:
         yield endpoint
 
 

@@ -11,7 +11,12 @@ import pytest
 
 from resources.serving.client import Endpoint
 from resources.serving.segment_reading import SegmentReader, segments
-from tests.support.serving import TOY_PATH, Reply, call, endpoint_in, server_root
+from tests.support.serving import (
+    Reply,
+    call,
+    server_root,
+    toy_endpoint,
+)
 
 BY_ID = {"prediction_id": "abc", "label": 1}
 BY_ENTITY = {"entity": {"parcel": 12}, "label": False}
@@ -20,8 +25,7 @@ BY_ENTITY = {"entity": {"parcel": 12}, "label": False}
 @pytest.fixture(scope="module")
 def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
     """A server; labels need no version."""
-    with endpoint_in(tmp_path_factory.mktemp("live")) as endpoint:
-        endpoint.ensure_running("parcels", TOY_PATH)
+    with toy_endpoint(tmp_path_factory.mktemp("live")) as endpoint:
         yield endpoint
 
 
@@ -57,8 +61,7 @@ def test_the_same_again_is_answered_the_same(live: Endpoint) -> None:
 
 
 def test_what_was_answered_outlives_a_killed_server(tmp_path: Path) -> None:
-    with endpoint_in(tmp_path) as endpoint:
-        endpoint.ensure_running("parcels", TOY_PATH)
+    with toy_endpoint(tmp_path) as endpoint:
         for parcel in range(5):
             assert tell(endpoint, {"entity": {"parcel": parcel}, "label": 1}).status == 200
         os.kill(call(endpoint.url("parcels")).json["server"]["pid"], signal.SIGKILL)

@@ -13,10 +13,10 @@ from tests.support.serving import (
     TOY_PATH,
     Reply,
     call,
-    endpoint_in,
     online,
     save_model,
     tensors,
+    toy_endpoint,
     wait_for_logged,
 )
 from tests.support.waiting import eventually
@@ -31,9 +31,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def live(model: Path, tmp_path: Path) -> Iterator[Endpoint]:
-    with endpoint_in(tmp_path) as endpoint:
-        endpoint.ensure_running("parcels", TOY_PATH)
-        endpoint.deploy("parcels", 3, model, online())
+    with toy_endpoint(tmp_path, model) as endpoint:
         yield endpoint
 
 
@@ -97,8 +95,7 @@ def test_what_is_no_record_is_refused_in_so_many_words(refusing: Endpoint, recor
 
 @pytest.fixture(scope="module")
 def refusing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
-    with endpoint_in(tmp_path_factory.mktemp("refusing")) as endpoint:
-        endpoint.ensure_running("parcels", TOY_PATH)
+    with toy_endpoint(tmp_path_factory.mktemp("refusing")) as endpoint:
         yield endpoint
 
 

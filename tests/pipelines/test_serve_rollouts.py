@@ -1,21 +1,26 @@
 """Rollouts in the real server process under load: bad versions are taken back by themselves, good ones take over."""
 
 import json
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from resources.errors import EndpointError
-from resources.serving.calls import Connection
 from resources.serving.client import Endpoint
 from resources.serving.guardrails import Guardrails
 from resources.serving.states import Plan
+from tests.support.callers import Answered, calling
 from tests.support.planted import PLANTED_PATH, planted
-from tests.support.serving import INPUTS, call, endpoint_in, online, save_model, tensors
+from tests.support.serving import (
+    INPUTS,
+    call,
+    online,
+    save_model,
+    tensors,
+    toy_endpoint,
+)
 from tests.support.waiting import eventually
 
 RAILS = Guardrails(step_rows=300, step_seconds=0.0, unnoticed_s=0.0)
@@ -49,46 +54,20 @@ def changed(model: Path, folder: Path, *, intercept: float) -> Path:
 
 @pytest.fixture(scope="module")
 def served(models: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
-    with endpoint_in(tmp_path_factory.mktemp("served")) as endpoint:
-        endpoint.ensure_running("parcels", PLANTED_PATH)
+    with toy_endpoint(tmp_path_factory.mktemp("served"), path=PLANTED_PATH) as endpoint:
         yield endpoint
 
 
-@dataclass
-class Load:
-    """What callers met: versions that answered, by parcel, and requests that failed."""
-
-    versions: list[tuple[int, str]] = field(default_factory=list)
-    failed: int = 0
+def body(parcel: int) -> bytes:
+    row = INPUTS | {"weight_kg": (parcel * 37 % 1000) / 100, "shop": ("north", "south")[parcel % 2]}
+    return json.dumps(tensors(row, parcel=parcel)).encode()
 
 
-@contextmanager
-def load(endpoint: Endpoint, callers: int = 3) -> Iterator[Load]:
-    """Requests about ever new parcels, as fast as so many callers can ask, until the block ends."""
-    met, stopping = Load(), threading.Event()
+PARCELS = [body(parcel) for parcel in range(5_000)]
 
-    def ask(first: int) -> None:
-        with Connection(endpoint.host, endpoint.port_of("parcels")) as connection:
-            parcel = first
-            while not stopping.is_set():
-                parcel += callers
-                row = INPUTS | {"weight_kg": (parcel * 37 % 1000) / 100, "shop": ("north", "south")[parcel % 2]}
-                try:
-                    body = json.dumps(tensors(row, parcel=parcel)).encode()
-                    answer = connection.post("/v2/models/parcels/infer", body)
-                    met.versions.append((parcel, answer["model_version"]))
-                except EndpointError:
-                    met.failed += 1
 
-    threads = [threading.Thread(target=ask, args=(n,)) for n in range(callers)]
-    for thread in threads:
-        thread.start()
-    try:
-        yield met
-    finally:
-        stopping.set()
-        for thread in threads:
-            thread.join()
+def versions(answers: Sequence[Answered]) -> set[int]:
+    return {version for answer in answers for version in answer.versions}
 
 
 def changes(endpoint: Endpoint, since: int) -> list[str]:
@@ -108,20 +87,21 @@ def test_a_bad_canary_is_taken_back_at_most_one_step_in(
 ) -> None:
     served.deploy("parcels", 3, models["good"], online())
     since = len(served.control("parcels").history())
-    with load(served) as met:
-        assert eventually(lambda: len(met.versions) > 250, seconds=60)
+    with calling(served, PARCELS) as met:
+        assert met.more(250), met.failures
         served.deploy("parcels", 4, models[fault], online(), rollout=CANARY)
         assert eventually(lambda: "rolled back" in changes(served, since), seconds=60)
         assert eventually(lambda: call(served.url("parcels")).json["beside"] is None)
-        after = len(met.versions) + 10
-        assert eventually(lambda: len(met.versions) > after + 50, seconds=60)
+        after = len(met.answers) + 10
+        assert met.more(60), met.failures
     assert changes(served, since) in (["begun", "rolled back"], ["begun", "next step", "rolled back"])
     event, state = served.control("parcels").history()[-1], served.control("parcels").state()
     assert (event.by, event.version, event.share) == ("the server", 4, 0.0)
     assert words in event.reason
     assert state is not None
     assert (state.live.number, state.beside) == (3, None)
-    assert {version for _, version in met.versions[after:]} == {"3"}
+    assert versions(met.answers[after:]) == {3}
+    assert met.failures == []  # what the bad version could not answer, the live one did
 
 
 def test_a_good_canary_takes_over_without_a_failed_request_and_can_be_taken_back(
@@ -129,14 +109,14 @@ def test_a_good_canary_takes_over_without_a_failed_request_and_can_be_taken_back
 ) -> None:
     served.deploy("parcels", 3, models["good"], online())
     since = len(served.control("parcels").history())
-    with load(served) as met:
+    with calling(served, PARCELS) as met:
         plan = Plan(mode="canary", steps=(0.5, 0.6, 1.0), guardrails=replace(RAILS, step_rows=60))
         served.deploy("parcels", 5, models["as good"], online(), rollout=plan)
         assert eventually(lambda: served.live_version("parcels") == 5, seconds=90)
         served.control("parcels").roll_back(by="a test", reason="to see whether it can be done", timeout=2.0)
         assert served.live_version("parcels") == 3
-    assert met.failed == 0
-    assert {version for _, version in met.versions} == {"3", "5"}
+    assert met.failures == []
+    assert versions(met.answers) == {3, 5}
     assert changes(served, since) == ["begun", "next step", "finished", "rolled back"]
 
 

@@ -142,5 +142,15 @@ def wait_for_logged(endpoint: Endpoint, use_case: str, prediction_id: str) -> li
     raise AssertionError(f"{prediction_id} is not in the log")
 
 
+@contextmanager
+def toy_endpoint(home: Path, model: Path | None = None, path: str = TOY_PATH) -> Iterator[Endpoint]:
+    """The server of the toy use case, with its state under `home`; with a model, that is live as version 3."""
+    with endpoint_in(home) as endpoint:
+        endpoint.ensure_running("parcels", path)
+        if model is not None:
+            endpoint.deploy("parcels", 3, model, online())
+        yield endpoint
+
+
 def server_root(endpoint: Endpoint) -> str:
     return endpoint.root("parcels")
