@@ -7,6 +7,7 @@ is loaded (`deployments.py`), and starting workers (the process's main).
 """
 
 import json
+import logging
 import os
 import threading
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from typing import Any, Final
 
 import psutil
 
+LOG: Final = logging.getLogger(__name__)
 FOLDER: Final = "workers"
 EVERY_S: Final = 1.0
 """Seconds between two writes of a worker whose versions stay the same: how old its metrics may be."""
@@ -65,11 +67,17 @@ class Board:
         (self._folder / self._name).unlink(missing_ok=True)
 
     def post(self) -> None:
-        """Say it now; whole for every reader. A loss of power ends this worker as well, so the disk is not asked."""
-        self._folder.mkdir(parents=True, exist_ok=True)
+        """Say it now; whole for every reader. A loss of power ends this worker as well, so the disk is not asked.
+
+        A disk that refuses keeps it from the others, and this worker from nothing.
+        """
         temporary = self._folder / f".{self._name}"
-        temporary.write_text(json.dumps(asdict(self._posted())), encoding="utf-8")
-        temporary.replace(self._folder / self._name)
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            temporary.write_text(json.dumps(asdict(self._posted())), encoding="utf-8")
+            temporary.replace(self._folder / self._name)
+        except OSError as error:
+            LOG.warning("other workers cannot be told what this one serves: %s", error)
 
     def workers(self) -> list[Posted]:
         """What all workers that live have said, this one as of now."""

@@ -12,10 +12,11 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 
-from resources.errors import EndpointError, ThroughlineError
+from resources.errors import ThroughlineError
 from resources.locks import Seat
-from resources.serving.evidence import Evidence, total
+from resources.serving.evidence import Evidence
 from resources.serving.guardrails import Verdict, judge
+from resources.serving.pace import require_speed
 from resources.serving.rollout import Cause, called_off, rolled_back, step_on
 from resources.serving.service import ScoringService
 from resources.serving.states import Beside, State, Target
@@ -29,10 +30,6 @@ POLL_S: Final = 0.2
 """Seconds between two looks at the target; a look costs one `stat`."""
 RETRY_S: Final = 5.0
 """Seconds to wait after the state folder could not be read, so that the log stays readable."""
-TRIES: Final = 3
-"""The fastest of so many warm-ups is compared; whatever else the machine does only makes one slower."""
-MUCH_SLOWER: Final = 10.0
-"""Times the live version's time on the same known rows at which a version meets no traffic at all."""
 SERVER: Final = "the server"
 
 
@@ -145,7 +142,7 @@ class Deployments:
 
     def _bring_beside(self, rollout: Beside, live: Live) -> None:
         loaded = self._load(rollout.target)
-        _require_speed(loaded, live)
+        require_speed(loaded, live)
         state = self._folder.state()  # it may have been taken back while it loaded, or the live one exchanged
         if state is None or state.beside is None or state.beside.target != rollout.target:
             return
@@ -201,12 +198,18 @@ class Deployments:
         if verdict != status.verdict:
             self._status = replace(status, verdict=verdict)
         goes_on = rollout.plan.mode == "canary" and rollout.plan.advance == "server" and verdict.kind == "go on"
-        if verdict.kind == "breach" or goes_on:
+        if verdict.kind != "breach" and not goes_on:
+            return
+        try:
             self._act(rollout, verdict)
-            self._look()
+        finally:
+            if verdict.kind == "breach":
+                # Also where a full disk refuses the record: no caller need meet what is known to be bad.
+                self._show(replace(self._status, beside=None))
+        self._look()
 
     def _judge(self, rollout: Beside) -> Verdict:
-        live, beside = total(self._folder.root, rollout)
+        live, beside = self.evidence.total(rollout)
         seconds = (datetime.now(UTC) - datetime.fromisoformat(rollout.step_at)).total_seconds()
         steps = sum(share < 1.0 for share in rollout.plan.steps) or 1
         is_paired, rails = rollout.plan.mode == "shadow", rollout.plan.guardrails
@@ -228,20 +231,3 @@ class Deployments:
     def _show(self, status: Status) -> None:
         self._status = status
         self._on_change(status)
-
-
-def _require_speed(loaded: Live, live: Live) -> None:
-    """Refuse what is so slow on known rows that no caller need wait for it.
-
-    Raises:
-        EndpointError: If it is.
-    """
-    new, old = (min(_warm_up_seconds(version) for _ in range(TRIES)) for version in (loaded, live))
-    if new > MUCH_SLOWER * old:
-        raise EndpointError(f"on the same known rows it takes {new:.3f} s, and the live version {old:.3f} s")
-
-
-def _warm_up_seconds(version: Live) -> float:
-    began = time.perf_counter()
-    version.scorer.warm_up()
-    return time.perf_counter() - began

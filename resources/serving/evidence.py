@@ -8,6 +8,7 @@ Belongs here: from scored batches to the arms that are judged, and their files. 
 """
 
 import json
+import logging
 import uuid
 from collections import defaultdict, deque
 from collections.abc import Iterable, Mapping
@@ -22,6 +23,7 @@ from resources.serving.guardrails import Arm, Guardrails
 from resources.serving.service import Task
 from resources.serving.states import Beside
 
+LOG: Final = logging.getLogger(__name__)
 EVIDENCE: Final = "evidence"
 WAITING: Final = 200_000
 """Batches that may wait to be counted; of more, the oldest are not counted. They are counted five times a second."""
@@ -121,6 +123,11 @@ class Evidence:
             self._add(batches, live, beside, may_refer=may_refer)
         self._remember([b for b in batches if b.version == live and not b.errors and b.rows])
 
+    def total(self, beside: Beside) -> tuple[Arm, Arm]:
+        """The arms of all workers: of this one as it knows them, of the others as they have told."""
+        live, new = total(self._folder.parent, beside, without=self._worker)
+        return (live + self._arms[0], new + self._arms[1]) if self._step == (beside.id, beside.step) else (live, new)
+
     def _add(self, batches: Iterable[Batch], live: int, beside: Beside, *, may_refer: bool) -> None:
         if self._reference is None:
             self._reference = self._read_reference(beside, may_refer=may_refer)
@@ -134,7 +141,7 @@ class Evidence:
         )
         if self._arms != before:
             arms = dict(zip(("live", "beside"), map(asdict, self._arms), strict=True))
-            _write(self._folder / beside.id / str(beside.step) / f"{self._worker}.json", arms)
+            _tell(self._folder / beside.id / str(beside.step) / f"{self._worker}.json", arms)
 
     def _arm(self, batches: list[Batch], rails: Guardrails) -> Arm:
         rows, errors = (sum(values) for values in ([b.rows for b in batches], [b.errors for b in batches]))
@@ -168,7 +175,7 @@ class Evidence:
             return Reference(quartiles=tuple(told["quartiles"]), times=times)
         made = self._made_reference() if may_refer else None
         if made is not None:
-            _write(path, asdict(made))
+            _tell(path, asdict(made))
         return made
 
     def _made_reference(self) -> Reference | None:
@@ -182,15 +189,18 @@ class Evidence:
         )
 
 
-def total(folder: Path, beside: Beside) -> tuple[Arm, Arm]:
+def total(folder: Path, beside: Beside, *, without: str | None = None) -> tuple[Arm, Arm]:
     """The arms of the live version and of the one beside it in its current step, over all workers.
 
     Args:
         folder: The state folder.
         beside: The rollout.
+        without: A worker whose file is left out.
     """
     live = new = Arm()
     for path in (folder / EVIDENCE / beside.id / str(beside.step)).glob("*.json"):
+        if path.stem == without:
+            continue
         told = json.loads(path.read_text(encoding="utf-8"))
         live, new = live + Arm(**told["live"]), new + Arm(**told["beside"])
     return live, new
@@ -217,6 +227,14 @@ def _size(rows: int) -> int:
 def _typical(calls: Iterable[Batch]) -> Typical:
     seconds, rows = np.array([(batch.seconds, batch.rows) for batch in calls]).T
     return Typical(seconds=float(np.median(seconds)), seconds_per_row=float(np.median(seconds / rows)))
+
+
+def _tell(path: Path, content: object) -> None:
+    """Write for the other workers. A full disk keeps it from them, and does not keep this one from judging."""
+    try:
+        _write(path, content)
+    except OSError as error:
+        LOG.warning("other workers cannot be told what was counted: %s", error)
 
 
 def _write(path: Path, content: object) -> None:

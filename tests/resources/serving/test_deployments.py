@@ -1,5 +1,6 @@
 """Which version is live: a small service of its own, loaded by the real thread from a real folder."""
 
+import errno
 import threading
 import time
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import numpy.typing as npt
 import polars as pl
 import pytest
 
+from resources.serving import evidence
 from resources.serving.deployments import Deployments, Status
 from resources.serving.guardrails import Guardrails
 from resources.serving.rollout import Cause, begin, rolled_back
@@ -304,6 +306,24 @@ def test_a_bad_canary_is_taken_back_and_the_reason_is_on_record(rolling: Deploym
     assert (state.live.number, state.beside) == (1, None)
     assert (event.change, event.version, event.by) == ("rolled back", 2, "the server")
     assert "scores above the live version's median: 100.0%" in event.reason
+    assert {rolling.status.pick(key).live.target.number for key in KEYS} == {1}
+
+
+def test_a_bad_canary_is_taken_back_though_the_disk_is_full(
+    rolling: Deployments, folder: StateFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(StateFolder, "change", full)
+    monkeypatch.setattr(evidence, "_write", full)
+
+    def is_back() -> bool:
+        answer(rolling, 1, np.linspace(0, 1, 20))
+        answer(rolling, 2, np.linspace(0.8, 1, 20))
+        return beside(rolling) is None
+
+    assert eventually(is_back)
     assert {rolling.status.pick(key).live.target.number for key in KEYS} == {1}
 
 
