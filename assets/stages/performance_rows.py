@@ -72,7 +72,7 @@ def read_rows(
     by = [PARTITION_KEY, *(use_case.entity or [use_case.event_time, PREDICTION_TIME])]
     turn = pl.int_range(pl.len()).over(by).alias(TURN)
     target = use_case.target.name
-    feedback = current_labels(use_case, lake, min(keys))
+    feedback = current_labels(use_case, lake, min(keys)) if keys else None
     entity = () if feedback is None else entity_columns(use_case)
     wanted = features.select(
         *dict.fromkeys([*by, *entity]), target, LABEL_KNOWN_AT, day_of(use_case).alias(DAY)

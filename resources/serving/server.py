@@ -38,6 +38,8 @@ from resources.serving.target import StateFolder
 
 VERSION: Final = "2"
 """Of the Open Inference Protocol."""
+GUARDED: Final = refusals(401, 429, 503)
+"""What a route that needs an API key may answer instead."""
 
 
 def create_app(
@@ -71,6 +73,7 @@ def create_app(
     app.add_middleware(Observe, traffic=endpoint.traffic)
     _add_errors(app, name)
     _add_state(app, endpoint)
+    _add_pages(app, endpoint)
     _add_observations(app, endpoint)
     _add_feedback(app, service, feedback)
     _describe_scoring(app, service)
@@ -114,16 +117,7 @@ def _add_state(app: FastAPI, endpoint: Answering) -> None:
         live = endpoint.live()
         return _json({"ready": True, "version": str(live.target.number)})
 
-    guarded = refusals(401, 429, 503)
-
-    @app.get("/", tags=["state"], response_class=HTMLResponse, responses=guarded)
-    async def status() -> Response:
-        """What is live, for a person."""
-        history = await run_in_threadpool(endpoint.folder.history)
-        page = status_page(endpoint.metadata(), history, endpoint.traffic, endpoint.service.description)
-        return HTMLResponse(page)
-
-    @app.get("/v2", tags=["state"], responses=guarded)
+    @app.get("/v2", tags=["state"], responses=GUARDED)
     async def server_metadata() -> Response:
         """Which server this is."""
         return _json(
@@ -140,20 +134,32 @@ def _add_state(app: FastAPI, endpoint: Answering) -> None:
         """200 once a version is live, 503 before."""
         return ready()
 
-    @app.get(f"{model}/ready", tags=["state"], responses=guarded)
+    @app.get(f"{model}/ready", tags=["state"], responses=GUARDED)
     async def model_ready() -> Response:
         """200 once a version is live, 503 before."""
         return ready()
 
-    @app.get(model, tags=["state"], responses=guarded)
+    @app.get(model, tags=["state"], responses=GUARDED)
     async def model_metadata() -> Response:
         """What can be asked, what is live, and how the last deployment went."""
-        return _json(endpoint.metadata())
+        return _json(await run_in_threadpool(endpoint.metadata))  # it looks at files
 
-    @app.get("/metrics", tags=["state"], response_class=PlainTextResponse, responses=guarded)
+
+def _add_pages(app: FastAPI, endpoint: Answering) -> None:
+    def status() -> bytes:
+        return status_page(
+            endpoint.metadata(), endpoint.folder.history(), endpoint.traffic, endpoint.service.description
+        )
+
+    @app.get("/", tags=["state"], response_class=HTMLResponse, responses=GUARDED)
+    async def status_route() -> Response:
+        """What is live, for a person."""
+        return HTMLResponse(await run_in_threadpool(status))
+
+    @app.get("/metrics", tags=["state"], response_class=PlainTextResponse, responses=GUARDED)
     async def metrics() -> Response:
         """For Prometheus."""
-        return Response(endpoint.metrics_page(), media_type=CONTENT_TYPE)
+        return Response(await run_in_threadpool(endpoint.metrics_page), media_type=CONTENT_TYPE)
 
 
 def _add_observations(app: FastAPI, endpoint: Answering) -> None:

@@ -154,7 +154,8 @@ def test_metadata_and_documentation_say_what_is_answered(live: Endpoint, name: s
         if "post" in routes[p]
     }
     tensor = said[f"/v2/models/{name}/infer"]["properties"]["outputs"]["items"]["properties"]
-    assert tensor["name"]["enum"] == [t["name"] for t in answered]
+    explained = call(f"{live.url(name)}/infer?explain=true", tensors()).json["outputs"]
+    assert tensor["name"]["enum"] == [t["name"] for t in explained]
     row = said["/invocations"]["properties"]["predictions"]["items"]
     known = call(f"{live.root(name)}/invocations", {"dataframe_records": [INPUTS]}).json["predictions"][0]
     assert row["required"] == list(row["properties"])
