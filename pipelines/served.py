@@ -50,7 +50,7 @@ class UseCaseService:
         """Whether the files of the code that runs here are still what was loaded."""
         for path in _loaded_code(self._declared):
             self._code.setdefault(path, _fingerprint(path))  # a model family, loaded with its first model
-        return all(_fingerprint(path) == known for path, known in self._code.items())
+        return all(_fingerprint(path) == known for path, known in self._code.copy().items())
 
     def load(self, model: Path, online: Path) -> "UseCaseScorer":
         """Load a saved model and the history it looks into."""
@@ -188,8 +188,9 @@ def _loaded_code(use_case: UseCase) -> set[Path]:
     """Files of the project's own modules that are loaded, and of those beside the use case's functions."""
     module = use_case.build_features.__module__
     own = (*PACKAGES, module.rpartition(".")[0] or module)
-    # Only after the name: a lazy module of a library would be loaded by looking into it.
-    modules = [found for name, found in [*sys.modules.items()] if any(f"{name}.".startswith(f"{o}.") for o in own)]
+    # A copy: another thread may load modules meanwhile. And only after the name: a lazy module of a library would be
+    # loaded by looking into it.
+    modules = [f for name, f in sys.modules.copy().items() if any(f"{name}.".startswith(f"{o}.") for o in own)]
     return {Path(found.__file__) for found in modules if found.__file__} | {Path(__file__)}
 
 

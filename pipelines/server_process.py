@@ -17,6 +17,7 @@ import uvicorn
 
 from pipelines.served import load_service
 from resources.clock_file import read_clock
+from resources.serving import pauses
 from resources.serving.connections import allow_connections
 from resources.serving.http import ScoringProtocol
 from resources.serving.log_policy import LogPolicy
@@ -39,6 +40,7 @@ def app_of(given: argparse.Namespace) -> "ASGIApp":
     """
     from resources.serving.server import create_app
 
+    pauses.give_way_soon()
     return create_app(
         load_service(given.use_case),
         StateFolder(given.state.resolve()),

@@ -9,10 +9,10 @@ what is asked of a model before it goes live (the process's main).
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -27,8 +27,7 @@ SUM_TOLERANCE: Final = 1e-6
 Scores = npt.NDArray[np.float64]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """Scores with everything a caller is told about them.
 
     Attributes:

@@ -4,15 +4,17 @@ Belongs here: what is known of it at each step. Does not belong here: the steps 
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
+import msgspec
 import numpy as np
 
 from resources.serving.answers import Answer, Scores
 from resources.serving.rows import Question, Row
 from resources.serving.statuses import Live
 
+_NONE: Final = np.empty(0)
 NAMED: Final = "named"
 """Mode of an answer by a version that the caller asked for by its number."""
 
@@ -25,34 +27,26 @@ class NoSuchVersionError(Exception):
     """The version that was asked for by its number is neither live nor beside the live one."""
 
 
-@dataclass(slots=True)
-class Part:
+class Part(msgspec.Struct):
     """Rows of one request that one version answers.
 
     Attributes:
         places: Those of the rows in the request; None if these are all.
+        is_counted: Whether it says how a version does with what callers ask.
         scores, features, times: Once they are answered: scores, what the model saw, and as of when; the last is None
             where the caller gave the features.
         error: Why they are not.
     """
 
-    asked: "Asked"
     rows: Sequence[Row]
     live: Live
     mode: str
     places: Sequence[int] | None = None
-    scores: Scores = field(default_factory=lambda: np.empty(0))
+    is_counted: bool = True
+    scores: Scores = _NONE
     features: Sequence[Row] = ()
     times: Sequence[Any] | None = None
     error: Exception | None = None
-
-    @property
-    def is_counted(self) -> bool:
-        """Whether it says how a version does with what callers ask.
-
-        Rows sent to one version by its number are not split by chance, and those of a smoke test are nobody's.
-        """
-        return self.mode != NAMED and self.asked.question.purpose is None
 
     @property
     def versions(self) -> Sequence[int]:
@@ -65,8 +59,7 @@ class Part:
         return (self.mode,) * len(self.rows)
 
 
-@dataclass(slots=True, kw_only=True)
-class Asked:
+class Asked(msgspec.Struct, kw_only=True):
     """One request.
 
     Attributes:
@@ -83,7 +76,7 @@ class Asked:
     began: float
     finish: "Callable[[Asked], Any]"
     version: int | None = None
-    parts: list[Part] = field(default_factory=list)
+    parts: list[Part] = []
     answer: Answer | None = None
     features: Sequence[Row] = ()
     modes: Sequence[str] = ()

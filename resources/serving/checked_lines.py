@@ -20,7 +20,7 @@ def line_of(content: bytes) -> bytes:
     """
     if b"\n" in content:
         raise ValueError("a record is one line of JSON, and this one holds a line end")
-    return b"%08x %b\n" % (crc32(content), content)
+    return b"".join((b"%08x " % crc32(content), content, b"\n"))
 
 
 def content_of(line: bytes) -> bytes | None:

@@ -14,6 +14,7 @@ from typing import Final
 
 from resources.errors import ThroughlineError
 from resources.locks import Seat
+from resources.serving import pauses
 from resources.serving.evidence import Evidence
 from resources.serving.guardrails import Verdict, judge
 from resources.serving.pace import require_speed
@@ -181,6 +182,7 @@ class Deployments:
         began = time.perf_counter()
         scorer = self._service.load(self._folder.model(target), self._folder.online(target))
         scorer.warm_up()
+        pauses.settle()
         seconds = time.perf_counter() - began
         return Live(target=target, scorer=scorer, loaded_at=datetime.now(UTC), load_seconds=seconds)
 

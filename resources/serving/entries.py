@@ -4,17 +4,18 @@ Belongs here: the record of each answered row. Does not belong here: where and h
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-import orjson
+import msgspec
 
 from resources.serving.answers import Answer, logged
 from resources.serving.privacy import Redaction, key_of
-from resources.serving.rows import Question, Row
+from resources.serving.rows import Question, Row, RowKind
 from resources.serving.service import Signature, names
+
+_JSON: Final = msgspec.json.Encoder()
 
 
 class Columns:
@@ -27,6 +28,7 @@ class Columns:
             EndpointError: If the key cannot be used.
         """
         self.inputs, self.features = names(signature.inputs), names(signature.features)
+        self._named = {"inputs": _named(self.inputs), "features": _named(self.features)}
         treated = {f.name: f.personal for f in signature.inputs if f.personal is not None}
         hashed = frozenset(name for name, treatment in treated.items() if treatment == "hash")
         self._redaction = Redaction(
@@ -38,9 +40,38 @@ class Columns:
         named = dict(zip(columns, row, strict=True))
         return named if self._redaction.is_empty else self._redaction.apply(named)
 
+    def record(self, kind: RowKind, row: Row) -> object:
+        """The same of a row of inputs or features, in the form that is quickest to write."""
+        if self._redaction.is_empty:
+            return self._named[kind](*row)
+        return self.kept(self.inputs if kind == "inputs" else self.features, row)
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Entry:
+
+def _named(columns: Sequence[str]) -> type[msgspec.Struct]:
+    """Values by name: to make and write one takes a fourth of the time that a dictionary does."""
+    fields = [f"field_{place}" for place, _ in enumerate(columns)]
+    return msgspec.defstruct("Named", fields, rename=dict(zip(fields, columns, strict=True)), gc=False)
+
+
+class _Record(msgspec.Struct, kw_only=True, gc=False):
+    """One answered row as the log has it; `score` holds all outputs of the model."""
+
+    answered_at: datetime
+    prediction_id: str
+    request_id: str
+    purpose: str | None
+    latency_ms: float
+    worker: str
+    row: int
+    version: int
+    mode: str
+    prediction_time: datetime | None
+    inputs: object
+    features: object
+    score: object
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """One answered request.
 
     Attributes:
@@ -69,29 +100,26 @@ class Entry:
         return len(self.features)
 
     def encode(self) -> list[bytes]:
-        """One JSON object per row; `score` holds all outputs of the model."""
-        kept, answer, times = self.columns.kept, self.answer, self.answer.prediction_times
-        shared = {
-            "answered_at": datetime.fromtimestamp(self.answered_at, UTC),
-            "prediction_id": answer.id,
-            "request_id": self.request_id,
-            "purpose": self.question.purpose,
-            "latency_ms": round(self.latency_s * 1e3, 3),
-            "worker": self.worker,
-        }
+        """One JSON object per row."""
+        columns, answer, times = self.columns, self.answer, self.answer.prediction_times
         inputs = self.question.rows if self.question.kind == "inputs" else None
         return [
-            orjson.dumps(
-                shared
-                | {
-                    "row": row,
-                    "version": answer.versions[row],
-                    "mode": self.modes[row],
-                    "prediction_time": None if times is None else times[row],
-                    "inputs": None if inputs is None else kept(self.columns.inputs, inputs[row]),
-                    "features": kept(self.columns.features, features),
-                    "score": score,
-                }
+            _JSON.encode(
+                _Record(
+                    answered_at=datetime.fromtimestamp(self.answered_at, UTC),
+                    prediction_id=answer.id,
+                    request_id=self.request_id,
+                    purpose=self.question.purpose,
+                    latency_ms=round(self.latency_s * 1e3, 3),
+                    worker=self.worker,
+                    row=row,
+                    version=answer.versions[row],
+                    mode=self.modes[row],
+                    prediction_time=None if times is None else times[row],
+                    inputs=None if inputs is None else columns.record("inputs", inputs[row]),
+                    features=columns.record("features", features),
+                    score=score,
+                )
             )
             for row, (features, score) in enumerate(zip(self.features, logged(answer), strict=True))
         ]

@@ -107,11 +107,9 @@ class ScoringProtocol(BoundedProtocol):
     def _send(self, cycle: _Cycle, reply: Reply, request_id: str) -> bool:
         if cycle.disconnected or self.transport.is_closing():
             return False
-        lines = [STATUS_LINE[reply.status]]
-        for name, value in (*self.server_state.default_headers, *reply.head(request_id)):
-            lines += (name, b": ", value, b"\r\n")
-        lines += (b"\r\n" if cycle.keep_alive else b"connection: close\r\n\r\n", reply.content)
-        self.transport.write(b"".join(lines))
+        lines = [b"%b: %b\r\n" % header for header in (*self.server_state.default_headers, *reply.head(request_id))]
+        end = b"\r\n" if cycle.keep_alive else b"connection: close\r\n\r\n"
+        self.transport.write(b"".join((STATUS_LINE[reply.status], *lines, end, reply.content)))
         cycle.response_complete = True
         if not cycle.keep_alive:
             self.transport.close()

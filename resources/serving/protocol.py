@@ -5,10 +5,10 @@ Belongs here: requests as JSON, and what is around an answer. Does not belong he
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
+import msgspec
 import orjson
 import polars as pl
 
@@ -70,7 +70,7 @@ def parse_infer(body: bytes, signature: Signature) -> Question:
             raise RequestError(f"{name!r} stands twice", field=name)
         columns[name] = data
     _same_length(columns)
-    return replace(question(columns, signature, request_id=request_id, purpose=purpose), outputs=wanted)
+    return msgspec.structs.replace(question(columns, signature, request_id=request_id, purpose=purpose), outputs=wanted)
 
 
 def parse_invocations(body: bytes, signature: Signature) -> Question:

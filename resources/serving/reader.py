@@ -4,8 +4,9 @@ Belongs here: what most requests look like, read without a look at anything twic
 own. Whatever is not plainly right goes the long way (`protocol.py`), which also finds the words for what is wrong.
 """
 
-from dataclasses import dataclass
-from typing import Any, Final, Literal, NamedTuple
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -14,7 +15,11 @@ from resources.serving.rows import MAX_NUMBER, Question, RequestError, Row, RowK
 from resources.serving.service import Signature
 
 MOST_LAYOUTS: Final = 64
-"""Orders of tensors that are remembered. A caller has one or two; one who sends ever new ones goes the long way."""
+"""Orders of tensors that are remembered, and for each the types of values. A caller has one or two; those of one who
+sends ever new ones are looked at anew each time."""
+
+_Types: TypeAlias = tuple[tuple[str, ...], tuple[type, ...]]
+"""Of all tensors of a request in their order: as the caller names them, and as they are in JSON."""
 
 
 class _Tensor(msgspec.Struct, gc=False):
@@ -38,9 +43,23 @@ class _Slot(NamedTuple):
 
     place: int
     datatypes: frozenset[str]
-    parse: Any
-    is_number: bool
+    parse: Callable[[Any], Any]
     is_required: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """How values of certain types become a row.
+
+    Attributes:
+        numbers: Places among the values of those that already are what they are to be, if they are not too large.
+        others: Places of those that are yet to be looked at, with what does.
+        order: Place among the values of each value of the row; -1, where nothing was sent.
+    """
+
+    numbers: list[int]
+    others: list[tuple[int, Callable[[Any], Any]]]
+    order: list[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +69,42 @@ class _Layout:
     kind: RowKind
     width: int
     slots: tuple[_Slot, ...]
+    plans: dict[_Types, _Plan] = field(default_factory=dict)
+
+    def row(self, tensors: list[_Tensor]) -> Row | None:
+        """The values of one row; None if a tensor is not plainly right."""
+        values = [t.data[0] for t in tensors]
+        types = tuple([t.datatype for t in tensors]), tuple(map(type, values))
+        plan = self.plans.get(types) or self._new_plan(types)
+        if plan is None:
+            return None
+        numbers = [values[place] for place in plan.numbers]
+        if numbers and (min(numbers) < -MAX_NUMBER or max(numbers) > MAX_NUMBER):
+            return None
+        try:
+            for place, parse in plan.others:
+                values[place] = parse(values[place])
+        except (ValueError, OverflowError):
+            return None
+        values.append(None)
+        return tuple([values[place] for place in plan.order])
+
+    def _new_plan(self, types: _Types) -> _Plan | None:
+        plan = _Plan([], [], [-1] * self.width)
+        for place, (slot, datatype, kind) in enumerate(zip(self.slots, *types, strict=True)):
+            plan.order[slot.place] = place
+            if kind is type(None):  # of which a caller cannot tell the type
+                if slot.is_required:
+                    return None
+            elif datatype not in slot.datatypes:
+                return None
+            elif kind is float and slot.parse is number:
+                plan.numbers.append(place)
+            else:
+                plan.others.append((place, slot.parse))
+        if len(self.plans) < MOST_LAYOUTS:
+            self.plans[types] = plan
+        return plan
 
 
 class InferReader:
@@ -78,7 +133,7 @@ class InferReader:
         if request.parameters is not None or request.outputs is not None or len(request.id or "") > MAX_WORD:
             return None
         layout = self._layouts.get(tuple([t.name for t in request.inputs])) or self._new_layout(request.inputs)
-        row = None if layout is None else _row(request.inputs, layout)
+        row = None if layout is None else layout.row(request.inputs)
         return None if layout is None or row is None else Question(kind=layout.kind, rows=(row,), id=request.id)
 
     def _new_layout(self, tensors: list[_Tensor]) -> _Layout | None:
@@ -94,28 +149,8 @@ class InferReader:
         for name in names:
             place = places[name]
             parse, allowed = parser(fields[place].dtype), frozenset(self._allowed[name])
-            slots.append(_Slot(place, allowed, parse, parse is number, fields[place].is_required))
+            slots.append(_Slot(place, allowed, parse, fields[place].is_required))
         layout = _Layout(kind, len(fields), tuple(slots))
         if len(self._layouts) < MOST_LAYOUTS:
             self._layouts[names] = layout
         return layout
-
-
-def _row(tensors: list[_Tensor], layout: _Layout) -> Row | None:
-    """The values of one row; None if a tensor is not plainly right."""
-    row: list[Any] = [None] * layout.width
-    for tensor, (place, datatypes, parse, is_number, is_required) in zip(tensors, layout.slots, strict=True):
-        (value,) = tensor.data
-        if value is None:
-            if is_required:
-                return None
-            continue
-        if not (is_number and type(value) is float and -MAX_NUMBER <= value <= MAX_NUMBER):
-            try:
-                value = parse(value)
-            except (ValueError, OverflowError):
-                return None
-        if tensor.datatype not in datatypes:
-            return None
-        row[place] = value
-    return tuple(row)

@@ -6,11 +6,11 @@ Belongs here: what is allowed in a field, said in the caller's words. Does not b
 
 import math
 from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import lru_cache
 from typing import Any, Final, Literal, TypeAlias
 
+import msgspec
 import polars as pl
 
 from resources.errors import InputError
@@ -46,8 +46,7 @@ Row: TypeAlias = tuple[Any, ...]
 """The values of one row in the declared order of its fields; None where null."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Question:
+class Question(msgspec.Struct, frozen=True, kw_only=True):
     """Rows to be scored.
 
     Attributes:

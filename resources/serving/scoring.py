@@ -10,11 +10,11 @@ it. A version on trial that cannot answer is stood in for by the live one, and t
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 from itertools import count
 from typing import Any, NamedTuple, cast
 
+import msgspec
 import numpy as np
 
 from resources.serving.answers import Answer, Scores
@@ -60,7 +60,9 @@ class Scoring:
         status, kind = self._deployments.status, batch[0].question.kind
         if status.live is None:
             raise not_ready(self._use_case, status)
-        parts = [part for asked in batch for part in self._parts(asked, status)]
+        for asked in batch:
+            asked.parts = self._parts(asked, status)
+        parts = [part for asked in batch for part in asked.parts]
         trial = None if status.beside is None else status.beside.live
         groups: dict[tuple[int, bool], list[Part]] = {}
         for part in parts:
@@ -71,8 +73,6 @@ class Scoring:
             for part in failed:
                 part.live, part.mode, part.error = status.live, "live", None
             self._score(status.live, kind, failed)
-        for part in parts:
-            part.asked.parts.append(part)
         for asked in batch:
             self._finish(asked)
             if status.shadow is not None and asked.answer is not None and asked.parts[0].is_counted:
@@ -81,24 +81,25 @@ class Scoring:
     def _parts(self, asked: Asked, status: Status) -> list[Part]:
         """The rows of a question by the version that answers them."""
         live, beside, rows = cast("Live", status.live), status.beside, asked.question.rows
+        is_real = asked.question.purpose is None  # rows of a smoke test are nobody's
         if asked.version is not None:
             named = status.numbered(asked.version)
             if named is not None:
-                return [Part(asked, rows, named, NAMED)]
+                return [Part(rows, named, NAMED, is_counted=False)]  # they are not split by chance
             what = f"version {asked.version} of {self._use_case!r}"
             asked.error = NoSuchVersionError(f"{what} is neither live nor beside the live one")
             return []
         if beside is None or beside.mode == "shadow":
-            return [Part(asked, rows, live, "live")]
+            return [Part(rows, live, "live", is_counted=is_real)]
         # Of versions that tell other classes apart one request cannot have both: its first row decides for all.
         is_one = beside.live.scorer.outputs != live.scorer.outputs
         picks = [status.pick(self._key(asked.question.kind, row)) for row in (rows[:1] if is_one else rows)]
         if all(pick is picks[0] for pick in picks):
-            return [Part(asked, rows, picks[0].live, picks[0].mode)]
+            return [Part(rows, picks[0].live, picks[0].mode, is_counted=is_real)]
         parts = []
         for chosen in {id(pick): pick for pick in picks}.values():
             places = [place for place, pick in enumerate(picks) if pick is chosen]
-            parts.append(Part(asked, [rows[p] for p in places], chosen.live, chosen.mode, places))
+            parts.append(Part([rows[p] for p in places], chosen.live, chosen.mode, places, is_real))
         return parts
 
     def _places(self, columns: Sequence[str]) -> list[int]:
@@ -194,7 +195,7 @@ class Scoring:
             prediction_times=scored.times,
             missing_inputs=(),
         )
-        return replace(asked, answer=answer, features=scored.features, modes=("shadow",) * len(rows))
+        return msgspec.structs.replace(asked, answer=answer, features=scored.features, modes=("shadow",) * len(rows))
 
     def _mirror(self, asked: Asked, status: Status) -> None:
         kind = asked.question.kind

@@ -312,7 +312,7 @@ def test_every_answer_is_logged_with_what_led_to_it(live: Endpoint) -> None:
     answer = infer(live, tensors() | {"parameters": {"purpose": "rehearsal"}}).json
     found = wait_for_logged(live, "parcels", answer["id"])
     assert len(found) == 1
-    assert found[0]["inputs"] == INPUTS | {"due_at": "2020-02-10T14:00:00+00:00"}
+    assert found[0]["inputs"] == INPUTS | {"due_at": "2020-02-10T14:00:00Z"}
     assert (found[0]["version"], found[0]["score"]) == (3, answer["outputs"][0]["data"][0])
     assert found[0]["purpose"] == "rehearsal"
     assert [*found[0]["features"]] == TOY.feature_names

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from resources.serving.batching import MAX_BATCH_ROWS, Batcher
+from resources.serving.batching import INLINE_S, MAX_BATCH_ROWS, PROBED_EVERY, PROBED_S, REMEMBERED, Batcher, Pace
 
 
 @dataclass(eq=False)
@@ -88,3 +88,45 @@ def test_a_quick_scorer_is_asked_without_a_thread_once_it_is_known_to_be_quick()
     first, *others = scorer.threads
     assert first != threading.get_ident()
     assert {*others} == {threading.get_ident()}
+
+
+def test_what_comes_while_others_are_read_is_scored_with_them() -> None:
+    scorer, done = Scorer(), list[Asked]()
+    scorer.go.set()
+
+    async def run() -> None:
+        batcher: Batcher[Asked] = Batcher(scorer, done.extend)
+        batcher.add(Asked())
+        batcher.add(Asked())
+        asyncio.get_running_loop().call_soon(batcher.add, Asked())
+        await asyncio.wait_for(until(batcher, done, 3), 10)
+
+    asyncio.run(run())
+    assert [len(batch) for batch in scorer.batches] == [3]
+
+
+def test_a_batch_that_seems_long_in_a_thread_is_tried_without_one_now_and_then() -> None:
+    pace = Pace()
+    for _ in range(PROBED_EVERY):
+        assert not pace.is_short()
+        pace.ran_beside(PROBED_S)
+    assert pace.is_short()
+    pace.ran(INLINE_S)
+    assert pace.is_short()
+
+
+def test_a_batch_that_takes_long_is_never_tried_without_a_thread() -> None:
+    pace = Pace()
+    for _ in range(3 * PROBED_EVERY):
+        pace.ran_beside(2 * PROBED_S)
+        assert not pace.is_short()
+
+
+def test_one_slow_batch_among_quick_ones_changes_nothing_and_several_do() -> None:
+    pace = Pace()
+    pace.ran(INLINE_S / 2)
+    for taken in range(1, REMEMBERED):
+        pace.ran(1.0)
+        assert pace.is_short(), taken
+    pace.ran(1.0)
+    assert not pace.is_short()

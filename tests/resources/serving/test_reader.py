@@ -68,3 +68,22 @@ def test_ever_new_orders_of_tensors_are_not_all_remembered() -> None:
         ]
         assert reader.short(orjson.dumps(request)) is not None
     assert len(reader._layouts) <= MOST_LAYOUTS
+
+
+def test_ever_new_types_of_values_are_not_all_remembered() -> None:
+    reader = InferReader(SIGNATURE)
+    numbers = [f.name for f in SIGNATURE.features if f.name in FEATURES]
+    for turn in range(3 * MOST_LAYOUTS):
+        request = features()
+        for place, tensor in enumerate(t for t in request["inputs"] if t["name"] in numbers):
+            tensor["datatype"] = ("FP32", "FP64", "INT64")[turn // 3**place % 3]
+        reader.short(orjson.dumps(request))
+    (layout,) = reader._layouts.values()
+    assert len(layout.plans) == MOST_LAYOUTS
+
+
+@pytest.mark.parametrize("value", [1e16, -1e16])
+def test_a_number_too_large_is_declined(value: float) -> None:
+    request = features()
+    next(t for t in request["inputs"] if t["name"] == "weight")["data"] = [value]
+    assert InferReader(SIGNATURE).short(orjson.dumps(request)) is None
