@@ -160,6 +160,11 @@ def test_ours_must_beat_the_faster_of_the_ways_to_ask_the_model_row_by_row(rate:
     assert report(sample(OURS, rate)).demands()[-1].holds == holds
 
 
+def test_what_batches_are_worth_is_looked_for_at_the_greatest_rate() -> None:
+    demand = report(sample(OURS, 10.0), sample(OURS, 8001.0, connections=64)).demands()[-1]
+    assert (demand.what, demand.holds) == ("answers/s, 64 connections", True)
+
+
 def test_nothing_is_demanded_at_other_loads() -> None:
     assert report(sample(OURS, 1.0, connections=1)).demands() == []
 
