@@ -20,6 +20,7 @@ from assets.stages.evaluation_report import build_evaluation_report
 from assets.stages.exploration import build_exploration_report
 from assets.stages.features import build_features_asset
 from assets.stages.feedback import build_feedback
+from assets.stages.online_history import build_online_history
 from assets.stages.performance_report import build_performance_report
 from assets.stages.prediction_log import build_prediction_log
 from assets.stages.predictions import build_predictions
@@ -29,6 +30,7 @@ from assets.stages.rollout_history import build_rollout_history
 from assets.stages.training_set import build_training_set
 from pipelines.alerts import build_alert_sensors
 from pipelines.delivery import build_delivery
+from pipelines.history_jobs import build_refresh
 from pipelines.jobs import build_jobs
 from pipelines.rollout_jobs import build_rollouts
 from pipelines.schedules import build_maintenance, build_schedules
@@ -62,14 +64,14 @@ def build_definitions(
         assets = _assets(use_case, declared_at or use_case.name)
         jobs = build_jobs(use_case)
         sensors = [*build_sensors(use_case, jobs, settings.home), *build_alert_sensors(use_case)]
-        rollouts = build_rollouts(use_case)
-        sensors += [build_silence_sensor(use_case), rollouts.sensor]
+        rollouts, (refresh, refresh_sensor) = build_rollouts(use_case), build_refresh(use_case)
+        sensors += [build_silence_sensor(use_case), rollouts.sensor, refresh_sensor]
         schedules = build_schedules(use_case, jobs, settings.home)
         schedules += [build_maintenance(use_case)]
         schedules += [build_delivery(use_case, deliver)] if deliver is not None else []
     return dg.Definitions(
         assets=[*assets, retraining_decisions_spec(use_case)],
-        jobs=[*jobs.values(), *rollouts.jobs],
+        jobs=[*jobs.values(), *rollouts.jobs, refresh],
         schedules=schedules,
         sensors=sensors,
         resources={**resources_for(settings), **(resources or {})},
@@ -91,6 +93,7 @@ def _assets(use_case: UseCase, declared_at: str) -> list[dg.AssetsDefinition]:
         build_champion(use_case),
         build_drift_reference(use_case),
         build_endpoint(use_case, declared_at),
+        build_online_history(use_case),
         build_rollout_history(use_case),
         build_predictions(use_case),
         build_prediction_log(use_case),

@@ -30,6 +30,8 @@ from resources.serving.service import Field, Recorded, Signature
 LOG: Final = logging.getLogger(__name__)
 PACKAGES: Final = ("assets", "pipelines", "resources")
 WARM_ROWS: Final = 8
+LENGTHS: Final = {"day": timedelta(days=1), "week": timedelta(days=7), "month": timedelta(days=31)}
+"""Of partitions: of two in a row something should have been heard."""
 TOLD_AHEAD: Final = timedelta(days=90)
 """How long before what it is about a record may be told, such as of a timetable, and still be known then."""
 
@@ -41,6 +43,7 @@ class UseCaseService:
         """Take the declaration, and note the code as it is now; `files` are read by the code, and belong to it."""
         self.use_case, self.description, self.signature = use_case.name, use_case.description, signature(use_case)
         self.reach = use_case.lookback + TOLD_AHEAD
+        self.stale_after = 2 * LENGTHS[use_case.partitions.every]
         self.tables: Mapping[str, tuple[Field, ...]] = {table.name: _fields(table) for table in use_case.tables}
         self._declared = use_case
         self._histories = Histories(use_case, self.tables)

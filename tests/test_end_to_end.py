@@ -212,13 +212,13 @@ def ended(world: World, answered_alone: float) -> tuple[processes.ProcessStatus,
     return before, processes.status(process_name(NAME), home=world.settings.home)
 
 
-ASKED_ALONE = {"rollout_history", "prediction_log", "feedback"}
-"""What an endpoint does while it is asked: put on record by a sensor and a schedule, and not by the line."""
+BY_SENSORS = {"online_history", "rollout_history", "prediction_log", "feedback"}
+"""What is done while an endpoint is asked: by sensors and a schedule, and not by the line."""
 
 
 def test_every_asset_of_the_graph_is_materialised(world: World, first: State) -> None:
     assets = {key.path[-1] for key in world.line.defs.resolve_asset_graph().materializable_asset_keys}
-    assert first.materialised == assets - ASKED_ALONE
+    assert first.materialised == assets - BY_SENSORS
     assert assets >= {"raw_flights", "cleaned_flights", "features", "champion", "endpoint", "predictions"} | FAMILIES
 
 

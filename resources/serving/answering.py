@@ -78,7 +78,7 @@ class Answering:
         self.explaining = Explaining(service.signature.features)
         self._shadow = Shadow(self.metrics.shadow_dropped.inc)
         self.observing = Observing(service, folder)
-        self._scoring = Scoring(service, self.deployments, self._shadow)
+        self._scoring = Scoring(service, self.deployments, self._shadow, now)
         # Rows of features are a matter of microseconds and must not wait for those whose features are still to be made.
         self._batchers = {kind: Batcher(self._scoring.score, self._answered) for kind in ("inputs", "features")}
 

@@ -5,22 +5,25 @@ changes there are (`rollout.py`), and deploying (`client.py`). Loads neither Dag
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+import polars as pl
+
 from resources import processes
 from resources.errors import EndpointError
 from resources.serving.calls import Connection
 from resources.serving.keys import own_key
-from resources.serving.rollout import Cause, finished, rolled_back, step_on
+from resources.serving.rollout import Cause, finished, refreshed, rolled_back, step_on, unrefreshed
 from resources.serving.states import Event, State
 from resources.serving.target import StateFolder
 
 FOLLOW_S: Final = 10.0
 """A server follows within 0.2 s; longer only if it has to load what it goes back to, as after a restart."""
+LOAD_S: Final = 120.0
 POLL_S: Final = 0.05
 
 
@@ -105,6 +108,35 @@ class Control:
         """
         return self._move(finished, by, reason, timeout)
 
+    def refresh(self, online: Mapping[str, pl.DataFrame], *, by: str, timeout: float = LOAD_S) -> bool:
+        """Give the versions that answer a newer history, whatever models they are; what they know already stays.
+
+        Returns once the server has followed, or at once if no server runs.
+
+        Args:
+            online: The cleaned tables that the use case's features look into, by table name.
+            by: Who or what asks, for the history.
+            timeout: Seconds the server may take to load it.
+
+        Returns:
+            Whether it was news.
+
+        Raises:
+            EndpointError: If nothing was ever deployed, or the server does not follow; it then goes on with what it
+                knows, and is asked for no more than that.
+        """
+        with self.folder.locked():
+            before, name = self.state(), self.folder.add_online(online)
+            try:
+                after = self._move(lambda now, cause: refreshed(now, name, cause), by, "", timeout)
+            except EndpointError as error:
+                if before is not None:
+                    why = Cause(at=datetime.now(UTC), by=by, reason=str(error))
+                    self.folder.change(lambda now: now and unrefreshed(now, before, why))
+                raise
+            self.folder.prune(after.targets)
+        return after != before
+
     def described(self) -> dict[str, Any] | None:
         """What the server says of itself; None if nothing listens.
 
@@ -136,11 +168,16 @@ class Control:
 
     def _wait(self, state: State, timeout: float) -> None:
         beside = None if state.beside is None else (state.beside.target.deployment, state.beside.share)
-        deadline = time.monotonic() + timeout
+        deadline, asked_at = time.monotonic() + timeout, state.live.requested_at
         while (described := self.described()) is not None:
-            wanted = (state.live.deployment, beside)
-            if all((w["live"], w["beside"] and tuple(w["beside"])) == wanted for w in described["workers"]):
+            wanted, workers = (state.live.deployment, beside), described["workers"]
+            if all((w["live"], w["beside"] and tuple(w["beside"])) == wanted for w in workers):
                 return
+            if why := next((w["failed"][1] for w in workers if w["failed"] and w["failed"][0] == asked_at), None):
+                raise EndpointError(f"the server of {self.use_case} did not follow: {why}")
+            now = self.state()
+            if now is not None and now.revision != state.revision:
+                return  # it was changed again meanwhile: whoever did that waits for it
             if time.monotonic() > deadline:
                 raise EndpointError(
                     f"the target state is changed, and the server of {self.use_case} has not followed within "

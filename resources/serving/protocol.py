@@ -96,6 +96,8 @@ def infer_answer(answer: Answer, model: str, asked: Question) -> dict[str, Any]:
     if answer.prediction_times is not None:
         times = [iso(instant) for instant in answer.prediction_times]
         parameters["prediction_time"] = times[0] if len(times) == 1 else times
+    if answer.stale_since is not None:
+        parameters["history_is_stale_since"] = iso(answer.stale_since)
     if len(versions := dict.fromkeys(answer.versions)) > 1:
         parameters["model_versions"] = [str(version) for version in answer.versions]
     return {

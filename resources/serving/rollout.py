@@ -56,6 +56,36 @@ def begin(state: State | None, target: Target, plan: Plan, cause: Cause, *, is_r
     return _after(state, replace(state, beside=beside), "begun", target, cause)
 
 
+def refreshed(state: State, online: str, cause: Cause) -> State:
+    """Give all versions that answer a newer history at once: side by side they must know the same.
+
+    Args:
+        state: As it is; the same comes back if they have that history already.
+        online: Name of its snapshot.
+        cause: Of the change.
+    """
+    if all(target.online == online for target in _answering(state)):
+        return state
+    live, *others = (replace(t, online=online, requested_at=cause.at.isoformat()) for t in _answering(state))
+    beside = None if state.beside is None else replace(state.beside, target=others[0])
+    return _after(state, replace(state, live=live, beside=beside), "refreshed", live, cause)
+
+
+def unrefreshed(state: State, before: State, cause: Cause) -> State:
+    """Undo `refreshed`, unless other versions were asked for since.
+
+    Args:
+        state: As it is now.
+        before: As it was before.
+        cause: Of undoing it.
+    """
+    if [t.model for t in _answering(state)] != [t.model for t in _answering(before)]:
+        return state
+    was = before.beside
+    beside = None if state.beside is None or was is None else replace(state.beside, target=was.target)
+    return _after(state, replace(state, live=before.live, beside=beside), "called off", before.live, cause)
+
+
 def step_on(state: State, cause: Cause) -> State:
     """Give the version beside the next share of its plan; with the last one it is live.
 
@@ -113,6 +143,10 @@ def called_off(state: State | None, target: Target, before: State | None, cause:
     if before is None:
         return None
     return _after(state, replace(state, live=before.live, previous=before.previous), "called off", target, cause)
+
+
+def _answering(state: State) -> tuple[Target, ...]:
+    return (state.live,) if state.beside is None else (state.live, state.beside.target)
 
 
 def _after(before: State | None, after: State, change: Change, about: Target, cause: Cause) -> State:

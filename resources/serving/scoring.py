@@ -9,7 +9,8 @@ it. A version on trial that cannot answer is stood in for by the live one, and t
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import datetime
 from functools import partial
 from itertools import count
 from typing import Any, NamedTuple, cast
@@ -38,8 +39,11 @@ class _Scored(NamedTuple):
 class Scoring:
     """Answers batches of questions of one kind. May be called from several threads at once."""
 
-    def __init__(self, service: ScoringService, deployments: Deployments, shadow: Shadow) -> None:
-        """Take what is served, which versions are live, and who asks a version that nobody hears."""
+    def __init__(
+        self, service: ScoringService, deployments: Deployments, shadow: Shadow, now: Callable[[], float] = time.time
+    ) -> None:
+        """Take what is served, which versions are live, who asks a version that nobody hears, and the clock."""
+        self._service, self._now = service, now
         self._use_case, self._signature, self._deployments = service.use_case, service.signature, deployments
         self._inputs, self._features = service.signature.inputs, names(service.signature.features)
         self._optional = [(place, f.name) for place, f in enumerate(service.signature.inputs) if not f.is_required]
@@ -172,7 +176,13 @@ class Scoring:
             scores=whole.scores,
             prediction_times=whole.times,
             missing_inputs=self._missing(asked),
+            stale_since=None if whole.times is None else self._stale_since(),
         )
+
+    def _stale_since(self) -> datetime | None:
+        as_of = self._service.history_as_of()
+        is_stale = as_of is not None and self._now() - as_of.timestamp() > self._service.stale_after.total_seconds()
+        return as_of if is_stale else None
 
     def ask_shadow(self, asked: Asked) -> Asked | None:
         """What the shadow says to a question that the live version has answered; None if there is no shadow any more.

@@ -129,6 +129,7 @@ class ScoringService(Protocol):
         signature: What it is asked with.
         tables: Fields of the records that may be observed, by table.
         reach: How long after it was observed a record may still matter to a question.
+        stale_after: How long a history may have learnt of nothing before answers say so.
     """
 
     use_case: str
@@ -136,6 +137,7 @@ class ScoringService(Protocol):
     signature: Signature
     tables: Mapping[str, tuple[Field, ...]]
     reach: timedelta
+    stale_after: timedelta
 
     def code_is_current(self) -> bool:
         """False once the files of the running code have changed: features might differ from those of the training."""

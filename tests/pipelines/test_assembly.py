@@ -28,6 +28,7 @@ STAGES = {
     "champion": ["champion"],
     "drift_reference": ["drift_reference"],
     "endpoint": ["endpoint"],
+    "online_history": ["online_history"],
     "rollout_history": ["rollout_history"],
     "predictions": ["predictions"],
     "prediction_log": ["prediction_log"],
@@ -46,9 +47,10 @@ JOBS = {
     "monitor": ["drift_report", "performance_report"],
     "answers": ["prediction_log", "feedback"],
     "rollout": ["rollout_history"],
+    "refresh": ["online_history"],
 }
 WITHOUT_ASSETS = {"deliver", "maintain", "rollback"}
-SENSORS = {"new_data", "code_change", "monitoring", "alert", "silence", "rollout"}
+SENSORS = {"new_data", "code_change", "monitoring", "alert", "silence", "rollout", "refresh"}
 SCHEDULES = {"delivery", "monitoring", "answers", "retraining", "exploration", "maintenance"}
 BLOCKING = {
     "cleaned_airports": {
@@ -200,6 +202,7 @@ def test_a_table_shows_its_columns_with_types_and_meaning(name: str) -> None:
         ("champion", {"evaluation_report"}),
         ("endpoint", {"champion", "training_set"}),
         ("rollout_history", {"endpoint"}),
+        ("online_history", {"endpoint", *(f"cleaned_{t}" for t in TABLES)}),
         ("predictions", {"features", "champion"}),
         ("prediction_log", {"endpoint", *(f"cleaned_{t}" for t in TABLES)}),
         ("drift_reference", {"champion"}),

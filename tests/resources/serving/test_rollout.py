@@ -5,7 +5,16 @@ from datetime import UTC, datetime
 import pytest
 
 from resources.errors import EndpointError
-from resources.serving.rollout import Cause, begin, called_off, finished, rolled_back, step_on
+from resources.serving.rollout import (
+    Cause,
+    begin,
+    called_off,
+    finished,
+    refreshed,
+    rolled_back,
+    step_on,
+    unrefreshed,
+)
 from resources.serving.states import Mode, Plan, State, Target, from_json, to_json
 
 CAUSE = Cause(at=datetime(2026, 3, 1, 12, tzinfo=UTC), by="a test", reason="because")
@@ -167,3 +176,30 @@ def test_a_state_is_the_same_after_a_way_through_json(state: State) -> None:
 def test_steps_that_cannot_be_gone_are_refused(mode: Mode, steps: tuple[float, ...]) -> None:
     with pytest.raises(EndpointError, match=r"steps|share|mode"):
         Plan(mode=mode, steps=steps)
+
+
+def test_a_newer_history_is_for_all_versions_that_answer() -> None:
+    before, after = canary(), refreshed(canary(), "f" * 16, CAUSE)
+    assert standing(after) == standing(before)
+    assert after.beside is not None
+    assert {after.live.online, after.beside.target.online} == {"f" * 16}
+    assert after.previous == before.previous
+
+
+def test_the_history_that_is_there_changes_nothing() -> None:
+    before = canary()
+    assert refreshed(before, DIGEST, CAUSE) is before
+
+
+def test_a_newer_history_can_be_taken_back_and_the_rollout_goes_on() -> None:
+    before = canary()
+    after = unrefreshed(step_on(refreshed(before, "f" * 16, CAUSE), CAUSE), before, CAUSE)
+    assert after.live == before.live
+    assert after.beside is not None
+    assert before.beside is not None
+    assert (after.beside.target, after.beside.step) == (before.beside.target, 1)
+
+
+def test_a_newer_history_is_not_taken_back_from_another_version() -> None:
+    moved_on = finished(refreshed(canary(), "f" * 16, CAUSE), CAUSE)
+    assert unrefreshed(moved_on, canary(), CAUSE) is moved_on

@@ -1,0 +1,56 @@
+"""The history of the endpoint kept current: the job that refreshes it, and the sensor that sees the lake move.
+
+Belongs here: when the endpoint is given newer tables. Does not belong here: how (`assets/stages/online_history.py`).
+"""
+
+import json
+from typing import TYPE_CHECKING, Final
+
+import dagster as dg
+
+from assets.contracts import UseCase
+from assets.stages.common import asset_key
+from assets.stages.online_history import NAME, table_versions
+from pipelines.attempts import ALONE
+from pipelines.jobs import job_name, sensor_name
+from resources.lake import Lake
+from resources.serving.client import Endpoint
+
+if TYPE_CHECKING:
+    # Dagster names this type nowhere public.
+    from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+
+SECONDS: Final = 60
+"""Between two looks at the versions of the cleaned tables."""
+PURPOSE: Final = "refresh"
+
+
+def build_refresh(use_case: UseCase) -> "tuple[UnresolvedAssetJobDefinition, dg.SensorDefinition]":
+    """The job, and the sensor that starts it."""
+    job = dg.define_asset_job(
+        job_name(use_case.name, PURPOSE),
+        selection=dg.AssetSelection.assets(asset_key(use_case, NAME)),
+        description="Gives the endpoint what has come to the cleaned tables since it was deployed.",
+        tags={"purpose": PURPOSE},
+    )
+
+    @dg.sensor(
+        name=sensor_name(use_case.name, PURPOSE),
+        job=job,
+        minimum_interval_seconds=SECONDS,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Starts a run when the Delta version of a cleaned table has moved: features of later questions "
+        "then know of it.",
+    )
+    def refresh(
+        context: dg.SensorEvaluationContext, lake: Lake, endpoint_server: Endpoint
+    ) -> dg.SensorResult | dg.SkipReason:
+        if endpoint_server.control(use_case.name).state() is None:
+            return dg.SkipReason("Nothing was ever deployed.")
+        newest = json.dumps(table_versions(use_case, lake), sort_keys=True)
+        if newest == context.cursor:
+            return dg.SkipReason("No cleaned table has moved since the endpoint was last given them.")
+        request = dg.RunRequest(run_key=newest, tags={ALONE: f"{use_case.name}/{PURPOSE}"})
+        return dg.SensorResult(run_requests=[request], cursor=newest)
+
+    return job, refresh
