@@ -157,7 +157,8 @@ def _fields(table: SourceTable) -> tuple[Field, ...]:
         Field(
             name=name,
             dtype=column.dtype,
-            is_required=name in key or not column.nullable,
+            # What becomes known later than its row is told when it is.
+            is_required=name in key or (not column.nullable and column.known_at is None),
             description=column.description,
             unit=column.unit,
         )

@@ -4,13 +4,14 @@ Belongs here: the hours of a day as an application lives them. Does not belong h
 (`outside.py`), and what the line makes of answers and labels.
 
 A day is played when it is over, before its files land: the server has what it had then. Each hour happens at its last
-second, which is what the server's own clock says (`--clock`): questions of that hour are asked, and labels that became
-known in it are told. Labels of after midnight are left to the files, which bring them three hours later. A play that
-was cut short is played again from its beginning: as of an application that tries again, its answers stand twice.
+second, which is what the server's own clock says (`--clock`): what became known in it is told, then its questions are
+asked, then labels that became known in it are told. Labels of after midnight are left to the files, which bring them
+three hours later. A play that was cut short is played again from its beginning: as of an application that tries again,
+its answers stand twice.
 """
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -20,7 +21,7 @@ from typing import Any, Final
 import orjson
 import polars as pl
 
-from assets.contracts import PARTITION_KEY, PREDICTION_TIME
+from assets.contracts import PARTITION_KEY, PREDICTION_TIME, UseCase
 from assets.stages.cleaned import clean_table
 from assets.stages.common import table_name
 from assets.stages.raw import take_in
@@ -79,11 +80,13 @@ class Played:
 
     Attributes:
         asked: Rows it asked about.
+        observed: Records it told as they happened, restatements included.
         told: Labels it told.
         waiting: Prediction id and row of each answer whose label was not told, by row of the day.
     """
 
     asked: int = 0
+    observed: int = 0
     told: int = 0
     waiting: dict[int, tuple[str, int]] = field(default_factory=dict)
 
@@ -103,34 +106,62 @@ def play(world: World, day: date, played: Played) -> None:
     key = partitions.key(day)
     if world.declared_at is None or partitions.last_day(key) != day:
         return
-    rows = rows_of(world, key)
+    records = records_of(world, key)
+    rows = rows_of(world, records[world.use_case.entity_table], day)
     steps = sorted({*rows[STEP], *rows[TOLD_AT].drop_nulls()})
     _come_up(world, world.declared_at)
     with Connection(world.endpoint.host, world.endpoint.port_of(world.use_case.name)) as connection:
-        for step in steps:
+        for step, before in zip(steps, [None, *steps], strict=False):
             _advance(world, step)
-            observe(world, connection, step)
+            _observe(world, connection, happened(world.use_case, records, step, before), played)
             _ask(world, connection, rows.filter(pl.col(STEP) == step), played)
             _tell(world, connection, rows.filter(pl.col(TOLD_AT) == step), played)
 
 
-def observe(world: World, connection: Connection, step: datetime) -> None:
-    """Tell the endpoint what happened in the hour that ends at `step`; it takes no observations, so nothing is said."""
+def records_of(world: World, key: str) -> dict[str, pl.DataFrame]:
+    """The cleaned rows of a partition that has not landed, by table; those of whole files do not come day by day."""
+    found = {}
+    for table in world.use_case.tables:
+        if table.is_partitioned:
+            lookups = {n: world.lake.scan(table_name(world.use_case, f"cleaned_{n}")) for n in table.lookups}
+            cleaned = clean_table(table, take_in(table, world.outside.store, [key]).rows, lookups).rows
+            found[table.name] = cleaned.drop(PARTITION_KEY)
+    return found
 
 
-def rows_of(world: World, key: str) -> pl.DataFrame:
-    """The rows of a partition that has not landed: inputs, label, when they are asked about and when it is told."""
+def happened(
+    use_case: UseCase, records: Mapping[str, pl.DataFrame], step: datetime, before: datetime | None
+) -> dict[str, pl.DataFrame]:
+    """What is known of records at `step`, of those of which that is more than it was `before`, by table.
+
+    Values that come later are null. What is known in advance, such as a timetable, is news at the first step of a day.
+    """
+    news = {}
+    for name, frame in records.items():
+        clock = use_case.clocks[name]
+        known = clock.cut(frame, step)
+        if before is not None:
+            known = known.join(clock.cut(frame, before), on=frame.columns, how="anti", nulls_equal=True)
+        news[name] = known
+    return news
+
+
+def rows_of(world: World, cleaned: pl.DataFrame, last: date) -> pl.DataFrame:
+    """The rows of a partition: inputs, label, when they are asked about and when it is told.
+
+    Args:
+        world: The replay.
+        cleaned: Those of the entity table.
+        last: The last local day of the partition; labels of later days are not told.
+    """
     use_case = world.use_case
-    table = use_case.table(use_case.entity_table)
-    lookups = {n: world.lake.scan(table_name(use_case, f"cleaned_{n}")) for n in table.lookups}
-    cleaned = clean_table(table, take_in(table, world.outside.store, [key]).rows, lookups).rows
-    known_at = pl.col(use_case.target.known_at) + table.available_after
-    zone, last = use_case.partitions.timezone, use_case.partitions.last_day(key)
+    known_at = pl.col(use_case.target.known_at) + use_case.table(use_case.entity_table).available_after
+    zone = use_case.partitions.timezone
     told = cleaned.with_columns(use_case.asking.alias(PREDICTION_TIME), use_case.target.label.alias(LABEL))
     told = told.with_columns(_second(pl.col(PREDICTION_TIME)).alias(STEP), _second(known_at).alias(TOLD_AT))
     is_told = pl.col(LABEL).is_not_null() & (pl.col(TOLD_AT).dt.convert_time_zone(zone).dt.date() <= last)
     told = told.with_columns(pl.when(is_told).then(pl.max_horizontal(TOLD_AT, STEP)).alias(TOLD_AT))
-    return told.drop(PARTITION_KEY).sort(STEP, *use_case.inputs).with_row_index(ROW)
+    return told.sort(STEP, *use_case.inputs).with_row_index(ROW)
 
 
 def _second(instant: pl.Expr) -> pl.Expr:
@@ -154,6 +185,14 @@ def _advance(world: World, step: datetime) -> None:
     """Set the server's clock, never back."""
     file = Path(str(world.endpoint.clock))
     set_clock(file, max(step, read_clock(file)) if file.is_file() else step)
+
+
+def _observe(world: World, connection: Connection, news: Mapping[str, pl.DataFrame], played: Played) -> None:
+    for name, frame in news.items():
+        for part in frame.iter_slices(MAX_ROWS):
+            body = orjson.dumps({"records": {name: part.to_dicts()}})
+            connection.post(f"/v2/models/{world.use_case.name}/observations", body)
+            played.observed += len(part)
 
 
 def _ask(world: World, connection: Connection, rows: pl.DataFrame, played: Played) -> None:

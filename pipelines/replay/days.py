@@ -78,6 +78,7 @@ def happen(world: World, day: date) -> dict[str, Any]:
         "faults": happened.faults,
         "asked": played.asked,
         "told": played.told,
+        "observed": played.observed,
         "live": champion_of(world.use_case, world.lake),
         "seconds": {"all": time.monotonic() - began, **happened.seconds},
     }

@@ -94,6 +94,11 @@ def test_parity_is_measured_on_every_day(replayed: Replayed) -> None:
     assert days["rows_waiting"].sum() == 0
 
 
+def test_answers_know_what_happened_in_the_hours_before(replayed: Replayed) -> None:
+    days = replayed.rows("prediction_log_days")
+    assert days["rows_differing"].sum() <= 0.01 * days["rows_compared"].sum()
+
+
 def test_outcomes_are_told_on_their_day_and_are_those_of_the_feed(replayed: Replayed) -> None:
     told = replayed.rows("feedback").with_columns(pl.col("entity").str.json_path_match("$.parcel").cast(pl.Int32))
     both = told.join(replayed.rows("features"), left_on="entity", right_on="parcel")
