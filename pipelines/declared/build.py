@@ -14,7 +14,7 @@ import polars as pl
 from assets.automation import Automation
 from assets.contracts import Partitions, SourceTable, Target, UseCase
 from assets.logic.feature_blocks.blocks import Blocks
-from assets.policies import PromotionPolicy, TimeSplit, TrainerSpec
+from assets.policies import PromotionPolicy, RolloutPolicy, TimeSplit, TrainerSpec
 from assets.trainers.names import check_family
 from pipelines.declared.automation import automation_mistakes, automation_of
 from pipelines.declared.consistency import feature_mistakes, mistakes
@@ -26,6 +26,7 @@ from pipelines.declared.schema import UseCaseDeclaration
 from pipelines.declared.tables import asked_at_of, entity_table, further_table, kept, label_of, partitions_of
 from pipelines.declared.words import did_you_mean
 from resources.objects import ObjectStore
+from resources.serving.guardrails import Guardrails
 
 ONE_DAY: Final = timedelta(days=1)
 Echo = Callable[[str], None]
@@ -81,6 +82,8 @@ def build_use_case(name: str, reading: Reading) -> UseCase:
         split = _split(declared)
     trainers = _trainers(declared, places)
     automation = _automation(declared, partitions, blocks, places)
+    with places.at("rollout"):
+        rollout = _rollout(declared)
     with places.at():
         inputs = _inputs(declared)
         return UseCase(
@@ -106,6 +109,7 @@ def build_use_case(name: str, reading: Reading) -> UseCase:
             baseline_by=declared.baseline_by,
             naive=declared.baselines or (default_baselines(declared, features) if said is None else {}),
             slices=declared.slices,
+            rollout=rollout,
             automation=automation,
         )
 
@@ -128,6 +132,11 @@ def _automation(declared: UseCaseDeclaration, partitions: Partitions, blocks: Bl
     automation = automation_of(declared, partitions, groups)
     _refuse(places, [*automation_mistakes(declared, automation, partitions, groups)])
     return automation
+
+
+def _rollout(declared: UseCaseDeclaration) -> RolloutPolicy:
+    said = declared.rollout.model_dump()
+    return RolloutPolicy(**{**said, "guardrails": Guardrails(**said["guardrails"])})
 
 
 def _mistakes_of_names(declared: UseCaseDeclaration, blocks: Blocks) -> list[Mistake]:
@@ -178,6 +187,7 @@ def _target(declared: UseCaseDeclaration) -> Target:
         definition=target.definition or f"{target.column}{value}",
         label=pl.col(target.column),
         known_at=label.known_column,
+        influenced_by_answers=target.influenced_by_answers,
     )
 
 

@@ -1,8 +1,8 @@
 """A use case as a YAML file declares it: every field, with its meaning for editors and its default.
 
 Belongs here: fields, and what one part can contradict in itself. Does not belong here: what is made of them
-(`build.py`); the parts of tables, features and automation (`schema_tables.py`,
-`schema_features.py`, `schema_automation.py`).
+(`build.py`); the parts of tables, features, rollout and automation (`schema_tables.py`, `schema_features.py`,
+`schema_rollout.py`, `schema_automation.py`).
 """
 
 from datetime import date, timedelta
@@ -11,9 +11,10 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from assets.partitions import Period
-from assets.policies import Task
+from assets.policies import Influence, Task
 from pipelines.declared.schema_automation import Automation
 from pipelines.declared.schema_features import Features
+from pipelines.declared.schema_rollout import Rollout
 from pipelines.declared.schema_tables import Column, FurtherTable, Source, Time, Value
 from pipelines.declared.words import Declared, Length, Owner
 
@@ -35,6 +36,9 @@ class Target(Declared):
     """The time column that says when the outcome was known."""
     delay_at_most: Length = Field(default=timedelta(days=30))
     """With known_at: an outcome that came later than this after the time of the row does not count as history."""
+    influenced_by_answers: Influence = "no"
+    """Whether answers of the endpoint change outcomes. If so, training leaves answered rows out (`exclude`), or keeps
+    those of them that were asked for the purpose `exploration` (`explored`)."""
 
     @model_validator(mode="after")
     def _fits(self) -> "Target":
@@ -190,5 +194,7 @@ class UseCaseDeclaration(Declared):
     """Columns by which scores are reported and guarded."""
     expectations: tuple[Expectation, ...] = ()
     """Data quality of the cleaned table."""
+    rollout: Rollout = Rollout()
+    """How a new champion takes over at the endpoint."""
     automation: Automation = Automation()
     """What is watched, and what starts a retraining."""
