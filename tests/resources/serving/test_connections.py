@@ -50,16 +50,29 @@ class Running:
         return len(self.server.server_state.connections)
 
 
-@pytest.fixture(scope="module")
-def hasty() -> Iterator[Running]:
+@contextmanager
+def running(protocol: type[BoundedProtocol]) -> Iterator[Running]:
     listening = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(app, http=Hasty, lifespan="off", log_config=None, timeout_keep_alive=1)
+    config = uvicorn.Config(app, http=protocol, lifespan="off", log_config=None, timeout_keep_alive=1)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()
     yield Running(server, listening.getsockname()[1])
     server.should_exit = True
     thread.join()
+
+
+@pytest.fixture(scope="module")
+def hasty() -> Iterator[Running]:
+    with running(Hasty) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def patient() -> Iterator[Running]:
+    """Gives a head the time it has in life."""
+    with running(BoundedProtocol) as server:
+        yield server
 
 
 def all_of(caller: socket.socket) -> bytes:
@@ -76,17 +89,17 @@ def test_a_head_that_dribbles_too_long_is_told_so(hasty: Running) -> None:
         assert all_of(caller).startswith(b"HTTP/1.1 408 Request Timeout\r\n")
 
 
-def test_a_head_that_is_too_large_is_told_so(hasty: Running) -> None:
-    with hasty.connected() as caller:
+def test_a_head_that_is_too_large_is_told_so(patient: Running) -> None:
+    with patient.connected() as caller:
         caller.sendall(REQUEST[:-2])
-        assert eventually(lambda: hasty.connections == 1)
+        assert eventually(lambda: patient.connections == 1)
         for _ in range(MAX_HEAD // 4096 + 1):
             caller.sendall(b"X-More: " + b"x" * 4086 + b"\r\n")
         assert all_of(caller).startswith(b"HTTP/1.1 431 ")
 
 
-def test_a_head_in_many_pieces_is_answered(hasty: Running) -> None:
-    with hasty.connected() as caller:
+def test_a_head_in_many_pieces_is_answered(patient: Running) -> None:
+    with patient.connected() as caller:
         for place in range(0, len(REQUEST), 8):
             caller.sendall(REQUEST[place : place + 8])
             time.sleep(0.01)  # the caller's slowness, so that they arrive in pieces as well
