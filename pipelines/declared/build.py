@@ -68,8 +68,7 @@ def build_use_case(name: str, reading: Reading) -> UseCase:
     """
     declared, places = reading.declaration, reading.places
     _refuse(places, [*mistakes(declared, name)])
-    said = declared.features
-    features = default_features(declared) if said is None else said
+    features = declared.features or default_features(declared)
     _refuse(places, [*feature_mistakes(declared, features)])
     blocks = build_blocks(declared, features, places)
     _refuse(places, [*_mistakes_of_names(declared, blocks)])
@@ -82,8 +81,7 @@ def build_use_case(name: str, reading: Reading) -> UseCase:
         split = _split(declared)
     trainers = _trainers(declared, places)
     automation = _automation(declared, partitions, blocks, places)
-    with places.at("rollout"):
-        rollout = _rollout(declared)
+    rollout = _rollout(declared, places)
     with places.at():
         inputs = _inputs(declared)
         return UseCase(
@@ -107,7 +105,7 @@ def build_use_case(name: str, reading: Reading) -> UseCase:
             trainers=trainers,
             promotion=PromotionPolicy(**declared.promotion.model_dump()),
             baseline_by=declared.baseline_by,
-            naive=declared.baselines or (default_baselines(declared, features) if said is None else {}),
+            naive=declared.baselines or (default_baselines(declared, features) if declared.features is None else {}),
             slices=declared.slices,
             rollout=rollout,
             automation=automation,
@@ -134,9 +132,10 @@ def _automation(declared: UseCaseDeclaration, partitions: Partitions, blocks: Bl
     return automation
 
 
-def _rollout(declared: UseCaseDeclaration) -> RolloutPolicy:
+def _rollout(declared: UseCaseDeclaration, places: Places) -> RolloutPolicy:
     said = declared.rollout.model_dump()
-    return RolloutPolicy(**{**said, "guardrails": Guardrails(**said["guardrails"])})
+    with places.at("rollout"):
+        return RolloutPolicy(**{**said, "guardrails": Guardrails(**said["guardrails"])})
 
 
 def _mistakes_of_names(declared: UseCaseDeclaration, blocks: Blocks) -> list[Mistake]:
