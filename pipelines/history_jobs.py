@@ -39,18 +39,21 @@ def build_refresh(use_case: UseCase) -> "tuple[UnresolvedAssetJobDefinition, dg.
         job=job,
         minimum_interval_seconds=SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Starts a run when the Delta version of a cleaned table has moved: features of later questions "
-        "then know of it.",
+        description="Starts a run when the Delta version of a cleaned table has moved, or another model answers: "
+        "features of later questions then know all that the lake knows.",
     )
     def refresh(
         context: dg.SensorEvaluationContext, lake: Lake, endpoint_server: Endpoint
     ) -> dg.SensorResult | dg.SkipReason:
-        if endpoint_server.control(use_case.name).state() is None:
+        if (state := endpoint_server.control(use_case.name).state()) is None:
             return dg.SkipReason("Nothing was ever deployed.")
-        newest = json.dumps(table_versions(use_case, lake), sort_keys=True)
+        # A version that was gone back to has the history of its own time, though no table has moved.
+        models = [target.model for target in state.answering]
+        newest = json.dumps({"tables": table_versions(use_case, lake), "models": models}, sort_keys=True)
         if newest == context.cursor:
             return dg.SkipReason("No cleaned table has moved since the endpoint was last given them.")
-        request = dg.RunRequest(run_key=newest, tags={ALONE: f"{use_case.name}/{PURPOSE}"})
+        # With the revision, as the same models may answer again later.
+        request = dg.RunRequest(run_key=f"{newest} {state.revision}", tags={ALONE: f"{use_case.name}/{PURPOSE}"})
         return dg.SensorResult(run_requests=[request], cursor=newest)
 
     return job, refresh

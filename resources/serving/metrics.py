@@ -81,11 +81,11 @@ class Traffic:
             shown.add(score)
 
     def collect(self) -> Iterator[Metric]:
-        """The counts in Prometheus' form."""
+        """The counts in Prometheus' form; of copies, as the event loop may go on counting meanwhile."""
         requests = CounterMetricFamily(
             "throughline_requests", "Requests answered, by route and HTTP status.", labels=["route", "status"]
         )
-        for (route, status), count in [*self.requests.items()]:
+        for (route, status), count in self.requests.copy().items():
             requests.add_metric([route, str(status)], count)
         yield requests
         latency = HistogramMetricFamily(
@@ -93,19 +93,19 @@ class Traffic:
             "From the first byte of a request to the last of its answer, by route.",
             labels=["route"],
         )
-        for route, histogram in [*self.latency.items()]:
+        for route, histogram in self.latency.copy().items():
             latency.add_metric([route], histogram.buckets(), histogram.total)
         yield latency
         rows = CounterMetricFamily(
             "throughline_rows", "Rows scored, by model version and why it was asked.", labels=["version", "mode"]
         )
-        for (version, mode), count in [*self.rows.items()]:
+        for (version, mode), count in self.rows.copy().items():
             rows.add_metric([str(version), mode], count)
         yield rows
         scores = HistogramMetricFamily(
             "throughline_score", "Scores answered (of several outputs the first), by version.", labels=["version"]
         )
-        for number, histogram in [*self.scores.items()]:
+        for number, histogram in self.scores.copy().items():
             scores.add_metric([str(number)], histogram.buckets(), histogram.total)
         yield scores
         batches = HistogramMetricFamily("throughline_batch_requests", "Requests that were scored together.")

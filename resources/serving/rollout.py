@@ -64,9 +64,9 @@ def refreshed(state: State, online: str, cause: Cause) -> State:
         online: Name of its snapshot.
         cause: Of the change.
     """
-    if all(target.online == online for target in _answering(state)):
+    if all(target.online == online for target in state.answering):
         return state
-    live, *others = (replace(t, online=online, requested_at=cause.at.isoformat()) for t in _answering(state))
+    live, *others = (replace(t, online=online, requested_at=cause.at.isoformat()) for t in state.answering)
     beside = None if state.beside is None else replace(state.beside, target=others[0])
     return _after(state, replace(state, live=live, beside=beside), "refreshed", live, cause)
 
@@ -79,7 +79,7 @@ def unrefreshed(state: State, before: State, cause: Cause) -> State:
         before: As it was before.
         cause: Of undoing it.
     """
-    if [t.model for t in _answering(state)] != [t.model for t in _answering(before)]:
+    if [t.model for t in state.answering] != [t.model for t in before.answering]:
         return state
     was = before.beside
     beside = None if state.beside is None or was is None else replace(state.beside, target=was.target)
@@ -143,10 +143,6 @@ def called_off(state: State | None, target: Target, before: State | None, cause:
     if before is None:
         return None
     return _after(state, replace(state, live=before.live, previous=before.previous), "called off", target, cause)
-
-
-def _answering(state: State) -> tuple[Target, ...]:
-    return (state.live,) if state.beside is None else (state.live, state.beside.target)
 
 
 def _after(before: State | None, after: State, change: Change, about: Target, cause: Cause) -> State:

@@ -182,15 +182,18 @@ class State:
     event: Event | None = None
 
     @property
+    def answering(self) -> list[Target]:
+        """The live one, and the one beside it if there is one."""
+        return [self.live] if self.beside is None else [self.live, self.beside.target]
+
+    @property
     def targets(self) -> list[Target]:
         """All that must not be taken away."""
-        beside = None if self.beside is None else self.beside.target
-        return [target for target in (self.live, beside, self.previous) if target is not None]
+        return self.answering if self.previous is None else [*self.answering, self.previous]
 
     def holds(self, target: Target) -> bool:
         """Whether exactly this is live or beside already."""
-        beside = None if self.beside is None else self.beside.target
-        return any(t is not None and t.deployment == target.deployment for t in (self.live, beside))
+        return any(answering.deployment == target.deployment for answering in self.answering)
 
 
 def to_json(state: State) -> dict[str, Any]:

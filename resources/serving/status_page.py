@@ -32,14 +32,14 @@ def status_page(described: Mapping[str, Any], history: Sequence[Event], traffic:
         traffic: What this worker has counted.
         description: What the model predicts.
     """
-    name = escape(str(described["name"]))
+    name, answered = escape(str(described["name"])), sorted(traffic.rows.copy().items())
     parts = [
         f"<h1>{name}</h1><p>{escape(description)}</p>",
         _standing(described),
         "<h2>Versions</h2>",
         _table(("", "version", "family", "mode", "share", "loaded at"), _versions(described)),
         "<h2>Answered by this worker</h2>",
-        _table(("version", "why", "rows"), ((v, mode, f"{n:,}") for (v, mode), n in sorted(traffic.rows.items()))),
+        _table(("version", "why", "rows"), ((v, mode, f"{n:,}") for (v, mode), n in answered)),
         "<h2>What was live when</h2>",
         _table(("at (UTC)", "change", "version", "live", "share", "by", "reason"), _changes(history)),
         f'<p><a href="/docs">Try it out</a> · <a href="/metrics">Metrics</a> · '

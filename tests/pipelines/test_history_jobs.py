@@ -1,7 +1,6 @@
 """The history of a real endpoint: it follows the cleaned tables without another model, and says when it is old."""
 
 import os
-from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 
@@ -19,23 +18,11 @@ from resources.lake import Commit, Lake
 from resources.serving.client import Endpoint
 from resources.serving.states import Plan
 from resources.serving.target import StateFolder
-from tests.support.serving import call, online, save_model, tensors, toy_endpoint
+from tests.support.serving import call, online, tensors, toy_endpoint
 from tests.support.toy_use_case import TOY
 
 COMMIT = Commit(dagster_run_id="a run", code_version="1")
 TWO_DAYS_S = 2 * 24 * 3600
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    home = tmp_path_factory.mktemp("registry")
-    return [save_model(home / str(seed), seed=seed) for seed in (1, 2)]
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
-    with toy_endpoint(tmp_path_factory.mktemp("home")) as endpoint:
-        yield endpoint
 
 
 @pytest.fixture
@@ -133,6 +120,21 @@ def test_the_sensor_asks_for_a_run_whenever_the_lake_has_moved(
     assert isinstance(asked(server, lake, first.cursor), dg.SkipReason)
     arrive(lake, until=date(2020, 2, 1))
     assert isinstance(asked(server, lake, first.cursor), dg.SensorResult)
+
+
+def test_a_version_that_was_gone_back_to_is_given_what_has_come_meanwhile(
+    server: Endpoint, lake: Lake, models: list[Path]
+) -> None:
+    server.deploy("parcels", 1, models[0], online_tables(TOY, lake))
+    arrive(lake, until=date(2020, 2, 20))
+    server.deploy("parcels", 2, models[1], online_tables(TOY, lake))
+    before = asked(server, lake, None)
+    server.control("parcels").roll_back(by="a test", reason="to see")
+    assert isinstance(before, dg.SensorResult)
+    assert missing(server) == ["shop_late_min_7d"]
+    assert isinstance(asked(server, lake, before.cursor), dg.SensorResult)
+    refreshed(server, lake)
+    assert missing(server) == []
 
 
 def test_the_sensor_waits_for_a_first_deployment(lake: Lake, tmp_path: Path) -> None:

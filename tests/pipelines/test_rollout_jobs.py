@@ -1,6 +1,5 @@
 """Rollouts in Dagster: what happened at a real endpoint is on record, alarms, is moved on and taken back."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,25 +17,11 @@ from resources.serving.states import Plan
 from tests.support.serving import (
     call,
     online,
-    save_model,
-    toy_endpoint,
 )
 from tests.support.toy_use_case import TOY, parcels
 from tests.support.waiting import eventually
 
 QUICK = Guardrails(step_rows=20, step_seconds=0.0, slow=1.0, score=1.0, spread=1.0)
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    home = tmp_path_factory.mktemp("registry")
-    return [save_model(home / str(seed), seed=seed) for seed in (1, 2)]
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
-    with toy_endpoint(tmp_path_factory.mktemp("home")) as endpoint:
-        yield endpoint
 
 
 @pytest.fixture

@@ -3,32 +3,16 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from resources.serving.client import Endpoint
 from resources.serving.states import Plan
 from tests.support.serving import (
     call,
     online,
-    save_model,
     tensors,
     toy_endpoint,
 )
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    home = tmp_path_factory.mktemp("registry")
-    return [save_model(home / str(seed), seed=seed) for seed in (1, 2)]
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
-    with toy_endpoint(tmp_path_factory.mktemp("home")) as endpoint:
-        yield endpoint
 
 
 def throughline(endpoint: Endpoint, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
@@ -47,40 +31,40 @@ def answering(endpoint: Endpoint) -> str:
     return str(call(f"{endpoint.url('parcels')}/infer", tensors()).json["model_version"])
 
 
-def test_going_back_needs_nothing_but_the_server(served: Endpoint, models: list[Path]) -> None:
-    served.deploy("parcels", 1, models[0], online())
-    served.deploy("parcels", 2, models[1], online())
-    done = throughline(served, "rollback", "parcels", "--reason", "it looks odd", THROUGHLINE_LAKE="s3://nowhere/lake")
+def test_going_back_needs_nothing_but_the_server(server: Endpoint, models: list[Path]) -> None:
+    server.deploy("parcels", 1, models[0], online())
+    server.deploy("parcels", 2, models[1], online())
+    done = throughline(server, "rollback", "parcels", "--reason", "it looks odd", THROUGHLINE_LAKE="s3://nowhere/lake")
     assert (done.returncode, done.stdout) == (0, "version 1 of parcels is live\n"), done.stderr
-    assert answering(served) == "1"
-    event = served.control("parcels").history()[-1]
+    assert answering(server) == "1"
+    event = server.control("parcels").history()[-1]
     assert (event.change, event.version, event.reason) == ("rolled back", 2, "it looks odd")
     assert event.by.endswith("on the command line")
 
 
-def test_going_back_where_there_is_nothing_to_go_back_to_says_so(served: Endpoint, models: list[Path]) -> None:
-    served.deploy("parcels", 1, models[0], online())
-    while (state := served.control("parcels").state()) is not None and state.previous is not None:
-        served.control("parcels").roll_back(by="a test", reason="to the first")
-    done = throughline(served, "rollback", "parcels")
+def test_going_back_where_there_is_nothing_to_go_back_to_says_so(server: Endpoint, models: list[Path]) -> None:
+    server.deploy("parcels", 1, models[0], online())
+    while (state := server.control("parcels").state()) is not None and state.previous is not None:
+        server.control("parcels").roll_back(by="a test", reason="to the first")
+    done = throughline(server, "rollback", "parcels")
     assert (done.returncode, done.stdout) == (1, "")
     assert "there is no version to go back to" in done.stderr
 
 
-def test_a_rollout_is_shown_moved_on_and_finished(served: Endpoint, models: list[Path]) -> None:
-    served.deploy("parcels", 1, models[0], online())
-    served.deploy("parcels", 2, models[1], online(), rollout=Plan(mode="canary", advance="orchestrator"))
-    shown = throughline(served, "rollout", "parcels").stdout
+def test_a_rollout_is_shown_moved_on_and_finished(server: Endpoint, models: list[Path]) -> None:
+    server.deploy("parcels", 1, models[0], online())
+    server.deploy("parcels", 2, models[1], online(), rollout=Plan(mode="canary", advance="orchestrator"))
+    shown = throughline(server, "rollout", "parcels").stdout
     assert "version 1 of parcels is live, and version 2 beside it (canary, 5%, step 1 of 4)" in shown
     assert "new: 0 rows, 0 without an answer" in shown
     assert "begun, version 2 at 5%, by the line" in shown
-    assert "(canary, 25%, step 2 of 4)" in throughline(served, "rollout", "parcels", "--next").stdout
-    assert throughline(served, "rollout", "parcels", "--finish").stdout == "version 2 of parcels is live\n"
-    assert answering(served) == "2"
+    assert "(canary, 25%, step 2 of 4)" in throughline(server, "rollout", "parcels", "--next").stdout
+    assert throughline(server, "rollout", "parcels", "--finish").stdout == "version 2 of parcels is live\n"
+    assert answering(server) == "2"
 
 
-def test_a_use_case_that_was_never_deployed_is_named(served: Endpoint) -> None:
-    done = throughline(served, "rollback", "letters")
+def test_a_use_case_that_was_never_deployed_is_named(server: Endpoint) -> None:
+    done = throughline(server, "rollback", "letters")
     assert done.returncode == 1
     assert done.stderr.startswith("throughline: nothing was ever deployed for 'letters'")
 
