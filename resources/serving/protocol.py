@@ -31,6 +31,7 @@ _OWN: Final = {
     pl.Float64(): "FP64",
     pl.Boolean(): "BOOL",
 }
+DATATYPES: Final = frozenset((*_INTEGERS, *_FLOATS, "BOOL", "BYTES"))
 INFER_KEYS: Final = ("id", "parameters", "inputs", "outputs")
 MAX_WORD: Final = 100
 MLFLOW_KEYS: Final = ("dataframe_split", "dataframe_records", "inputs")

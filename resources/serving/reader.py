@@ -10,7 +10,7 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
-from resources.serving.protocol import MAX_WORD, allowed_datatypes, parse_infer
+from resources.serving.protocol import DATATYPES, MAX_WORD, allowed_datatypes, parse_infer
 from resources.serving.rows import MAX_NUMBER, Question, RequestError, Row, RowKind, kind_of, number, parser
 from resources.serving.service import Signature
 
@@ -94,7 +94,8 @@ class _Layout:
         for place, (slot, datatype, kind) in enumerate(zip(self.slots, *types, strict=True)):
             plan.order[slot.place] = place
             if kind is type(None):  # of which a caller cannot tell the type
-                if slot.is_required:
+                # But a plan is remembered by it: no caller may have us keep words of their own, of any length.
+                if slot.is_required or datatype not in DATATYPES:
                     return None
             elif datatype not in slot.datatypes:
                 return None

@@ -87,3 +87,10 @@ def test_a_number_too_large_is_declined(value: float) -> None:
     request = features()
     next(t for t in request["inputs"] if t["name"] == "weight")["data"] = [value]
     assert InferReader(SIGNATURE).short(orjson.dumps(request)) is None
+
+
+def test_a_made_up_type_of_a_null_is_read_and_not_remembered() -> None:
+    reader, request = InferReader(SIGNATURE), features()
+    next(t for t in request["inputs"] if t["name"] == "shop_late_min_7d")["datatype"] = "X" * 10_000
+    assert reader.read(orjson.dumps(request)).rows == parse_infer(orjson.dumps(features()), SIGNATURE).rows
+    assert not any(layout.plans for layout in reader._layouts.values())
