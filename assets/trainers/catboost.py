@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 WEIGHTS_FILE: Final = "model.cbm"
 _DIGEST: Final = "weights_sha256"
+_FIT_PARAMETERS: Final = "params"
+"""Where CatBoost keeps them in its file."""
 _ROWS_PER_THREAD: Final = 500
 """Below this a second thread costs more than it saves: handing out work takes as long as the trees of some rows."""
 _PROGRESS_EVERY: Final = 50
@@ -98,7 +100,12 @@ class CatBoostModel(FittedModel):
         # process with a segmentation fault.
         if description.fitted.get(_DIGEST, known := _digest(folder)) != known:
             raise ValueError(f"{WEIGHTS_FILE} in {folder} is damaged: its bytes are not those that were saved")
-        return cls(description, catboost.CatBoost().load_model(str(folder / WEIGHTS_FILE), format="cbm"))
+        trees = catboost.CatBoost().load_model(str(folder / WEIGHTS_FILE), format="cbm")
+        if _FIT_PARAMETERS in (kept := trees.get_metadata()):
+            # 5 KB of JSON that every call of `predict` would parse anew in search of the names of classes, which raw
+            # scores do not have: two thirds of the time that it takes for one row.
+            del kept[_FIT_PARAMETERS]
+        return cls(description, trees)
 
 
 class CatBoostTrainer:

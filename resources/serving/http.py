@@ -11,7 +11,7 @@ and the end of the server. Its protocol class is no public interface: the lock n
 from asyncio.events import TimerHandle
 from functools import partial
 from http import HTTPStatus
-from typing import Any, Final, cast
+from typing import Any, ClassVar, Final, cast
 
 import orjson
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
@@ -19,7 +19,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 from resources.serving.connections import BoundedProtocol
 from resources.serving.front import ScoringRoute
 from resources.serving.middleware import BODY_S, LEFT
-from resources.serving.replies import Reply
+from resources.serving.replies import Headers, Reply, lines_of
 
 
 class _NobodyWaits:
@@ -42,6 +42,8 @@ class _Cycle:
 
 class ScoringProtocol(BoundedProtocol):
     """One connection. The app of the server has a `direct` (`Direct`)."""
+
+    _own: ClassVar[tuple[Headers, bytes]] = [], b""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         """As uvicorn makes them."""
@@ -107,14 +109,22 @@ class ScoringProtocol(BoundedProtocol):
     def _send(self, cycle: _Cycle, reply: Reply, request_id: str) -> bool:
         if cycle.disconnected or self.transport.is_closing():
             return False
-        lines = [b"%b: %b\r\n" % header for header in (*self.server_state.default_headers, *reply.head(request_id))]
-        end = b"\r\n" if cycle.keep_alive else b"connection: close\r\n\r\n"
-        self.transport.write(b"".join((STATUS_LINE[reply.status], *lines, end, reply.content)))
+        ours, end = self._own_lines(), b"\r\n" if cycle.keep_alive else b"connection: close\r\n\r\n"
+        parts = (STATUS_LINE[reply.status], ours, reply.lines(request_id), end, reply.content)
+        self.transport.write(b"".join(parts))
         cycle.response_complete = True
         if not cycle.keep_alive:
             self.transport.close()
         self.on_response_complete()
         return True
+
+    def _own_lines(self) -> bytes:
+        """What every response begins with; uvicorn makes the list anew when its date is another."""
+        headers, lines = self._own
+        if headers is not self.server_state.default_headers:
+            headers = self.server_state.default_headers
+            type(self)._own = headers, (lines := lines_of(headers))
+        return lines
 
     def _too_late(self) -> None:
         route, cycle = cast("ScoringRoute", self._route), cast("_Cycle", self.cycle)

@@ -27,9 +27,9 @@ LOG: Final = logging.getLogger(__name__)
 LINGER_S: Final = 0.01
 """How long the writer of the fast way lets answers come together. Woken by each, it would take the interpreter's lock
 from the requests once per answer."""
-GROUP_BYTES: Final = 64 * 1024
-"""Bytes that the fast way writes at once. Between two groups the interpreter's lock is free: a long backlog must not
-hold requests up for more than the half millisecond it takes to encode so much."""
+GROUP_ROWS: Final = 64
+"""Rows after which the fast way writes. Between two groups the interpreter's lock is free: a long backlog must not hold
+requests up for more than the millisecond it takes to encode so many."""
 PAUSE_S: Final = 0.5
 """After the disk refused, until it is asked again."""
 TELL_S: Final = 10.0
@@ -200,35 +200,35 @@ class PredictionLog:
     def _take(self, most: int) -> tuple[int, bytes]:
         """Take the next group of at most so many entries: how many it holds, and their lines.
 
-        Those of the durable way are all that waits; the fast way stops at `GROUP_BYTES`.
+        Those of the durable way are all that waits; the fast way stops at `GROUP_ROWS`.
         """
-        most_bytes = math.inf if self._policy.is_durable else GROUP_BYTES
-        lines: list[bytes] = []
-        count = size = 0
-        while count < most and size < most_bytes:
-            with self._lock:
+        most_rows = math.inf if self._policy.is_durable else GROUP_ROWS
+        group: list[Waiting] = []
+        rows = 0
+        with self._lock:
+            while len(group) < most and rows < most_rows:
                 waiting = self._queue.popleft()
-                self._taken.append(waiting)
-            count += 1
+                group.append(waiting)
+                rows += waiting.rows
+            self._taken = group
+        lines: list[bytes] = []
+        for waiting in group:
             try:
-                encoded = [line_of(content) for content in waiting.entry.encode()]
+                lines += [line_of(content) for content in waiting.entry.encode()]
             except Exception as error:  # noqa: BLE001 - told with its traceback where it is counted
                 # One entry of an unforeseen kind must not take the others of its group with it.
-                self._refuse_last(error)
-                continue
-            lines += encoded
-            size += sum(map(len, encoded))
-        return count, b"".join(lines)
+                self._refuse(waiting, error)
+        return len(group), b"".join(lines)
 
-    def _refuse_last(self, error: Exception) -> None:
-        """The entry taken last cannot be encoded, and is lost; the others are not."""
+    def _refuse(self, refused: Waiting, error: Exception) -> None:
+        """One entry that was taken cannot be encoded, and is lost; the others are not."""
         with self._lock:
-            waiting = self._taken.pop()
-            self._waiting_rows -= waiting.rows
+            self._taken = [waiting for waiting in self._taken if waiting is not refused]
+            self._waiting_rows -= refused.rows
         self._on_error()
         why = f"it cannot be encoded: {error!r}"
-        self._lose(waiting.rows, why, error)
-        tell([waiting], why)
+        self._lose(refused.rows, why, error)
+        tell([refused], why)
 
     def _settle(self, why: str | None) -> None:
         """What was taken is written (None), or lost for a reason."""

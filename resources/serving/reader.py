@@ -4,8 +4,9 @@ Belongs here: what most requests look like, read without a look at anything twic
 own. Whatever is not plainly right goes the long way (`protocol.py`), which also finds the words for what is wrong.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 import msgspec
@@ -13,13 +14,14 @@ import msgspec
 from resources.serving.protocol import DATATYPES, MAX_WORD, allowed_datatypes, parse_infer
 from resources.serving.rows import MAX_NUMBER, Question, RequestError, Row, RowKind, kind_of, number, parser
 from resources.serving.service import Signature
+from resources.serving.template import Template, head_of, template_of
 
 MOST_LAYOUTS: Final = 64
 """Orders of tensors that are remembered, and for each the types of values. A caller has one or two; those of one who
 sends ever new ones are looked at anew each time."""
 
-_Types: TypeAlias = tuple[tuple[str, ...], tuple[type, ...]]
-"""Of all tensors of a request in their order: as the caller names them, and as they are in JSON."""
+_Form: TypeAlias = tuple[tuple[str, ...], tuple[str, ...]]
+"""Names and datatypes of all tensors of a request in their order, as the caller writes them."""
 
 
 class _Tensor(msgspec.Struct, gc=False):
@@ -39,11 +41,10 @@ class _Request(msgspec.Struct, forbid_unknown_fields=True, gc=False):
 
 
 class _Slot(NamedTuple):
-    """Where the value of one tensor goes, and what it may be."""
+    """Where the value of one tensor goes, and what it may be; `parse` None: no value of the caller's datatype."""
 
     place: int
-    datatypes: frozenset[str]
-    parse: Callable[[Any], Any]
+    parse: Callable[[Any], Any] | None
     is_required: bool
 
 
@@ -52,60 +53,66 @@ class _Plan:
     """How values of certain types become a row.
 
     Attributes:
-        numbers: Places among the values of those that already are what they are to be, if they are not too large.
+        numbers: Picks those that already are what they are to be, if they are not too large.
         others: Places of those that are yet to be looked at, with what does.
-        order: Place among the values of each value of the row; -1, where nothing was sent.
+        row: Picks the values of the row; the last of what it picks from is the one of what was not sent.
     """
 
-    numbers: list[int]
+    numbers: Callable[[Sequence[Any]], tuple[float, ...]]
     others: list[tuple[int, Callable[[Any], Any]]]
-    order: list[int]
+    row: Callable[[Sequence[Any]], Row]
 
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
-    """What tensors of certain names in a certain order make: rows of a kind."""
+    """What tensors of certain names and datatypes in a certain order make: rows of a kind."""
 
     kind: RowKind
     width: int
     slots: tuple[_Slot, ...]
-    plans: dict[_Types, _Plan] = field(default_factory=dict)
+    plans: dict[tuple[type, ...], _Plan] = field(default_factory=dict)
 
-    def row(self, tensors: list[_Tensor]) -> Row | None:
-        """The values of one row; None if a tensor is not plainly right."""
-        values = [t.data[0] for t in tensors]
-        types = tuple([t.datatype for t in tensors]), tuple(map(type, values))
+    def question(self, values: list[Any], request_id: str | None = None) -> Question | None:
+        """The question that one value of each tensor asks; None if one is not plainly right."""
+        types = tuple(map(type, values))
         plan = self.plans.get(types) or self._new_plan(types)
         if plan is None:
             return None
-        numbers = [values[place] for place in plan.numbers]
-        if numbers and (min(numbers) < -MAX_NUMBER or max(numbers) > MAX_NUMBER):
+        numbers = plan.numbers(values)
+        if max(map(abs, numbers), default=0.0) > MAX_NUMBER:
             return None
+        values = [*values, None]
         try:
             for place, parse in plan.others:
                 values[place] = parse(values[place])
         except (ValueError, OverflowError):
             return None
-        values.append(None)
-        return tuple([values[place] for place in plan.order])
+        return Question(kind=self.kind, rows=(plan.row(values),), id=request_id)
 
-    def _new_plan(self, types: _Types) -> _Plan | None:
-        plan = _Plan([], [], [-1] * self.width)
-        for place, (slot, datatype, kind) in enumerate(zip(self.slots, *types, strict=True)):
-            plan.order[slot.place] = place
+    def _new_plan(self, types: tuple[type, ...]) -> _Plan | None:
+        numbers: list[int] = []
+        others: list[tuple[int, Callable[[Any], Any]]] = []
+        order = [-1] * self.width
+        for place, (slot, kind) in enumerate(zip(self.slots, types, strict=True)):
+            order[slot.place] = place
             if kind is type(None):  # of which a caller cannot tell the type
-                # But a plan is remembered by it: no caller may have us keep words of their own, of any length.
-                if slot.is_required or datatype not in DATATYPES:
+                if slot.is_required:
                     return None
-            elif datatype not in slot.datatypes:
+            elif slot.parse is None:
                 return None
             elif kind is float and slot.parse is number:
-                plan.numbers.append(place)
+                numbers.append(place)
             else:
-                plan.others.append((place, slot.parse))
+                others.append((place, slot.parse))
+        plan = _Plan(picker(numbers), others, picker(order))
         if len(self.plans) < MOST_LAYOUTS:
             self.plans[types] = plan
         return plan
+
+
+def picker(places: Sequence[int]) -> Callable[[Sequence[Any]], tuple[Any, ...]]:
+    """Picks the values at these places; of fewer than two, `itemgetter` would give no tuple."""
+    return itemgetter(*places) if len(places) > 1 else lambda values: tuple([values[place] for place in places])
 
 
 class InferReader:
@@ -115,7 +122,9 @@ class InferReader:
         """Take what may be asked with."""
         self._signature, self._allowed = signature, allowed_datatypes(signature)
         self._decoder = msgspec.json.Decoder(_Request)
-        self._layouts: dict[tuple[str, ...], _Layout] = {}
+        self._layouts: dict[_Form, _Layout] = {}
+        self._templates: dict[bytes, tuple[Template, _Layout]] = {}
+        """By the head of a body."""
 
     def read(self, body: bytes) -> Question:
         """The question a body asks.
@@ -127,19 +136,36 @@ class InferReader:
 
     def short(self, body: bytes) -> Question | None:
         """The question, if it is one plain row; None if that is not plain to see."""
+        template, layout = self._templates.get(head_of(body), (None, None))
+        if template is not None and layout is not None and (values := template.values(body)) is not None:
+            return layout.question(values)
+        return self._parsed(body)
+
+    def _parsed(self, body: bytes) -> Question | None:
         try:
             request = self._decoder.decode(body)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return None  # the long way tells what is wrong, if anything is
         if request.parameters is not None or request.outputs is not None or len(request.id or "") > MAX_WORD:
             return None
-        layout = self._layouts.get(tuple([t.name for t in request.inputs])) or self._new_layout(request.inputs)
-        row = None if layout is None else layout.row(request.inputs)
-        return None if layout is None or row is None else Question(kind=layout.kind, rows=(row,), id=request.id)
+        form = tuple([t.name for t in request.inputs]), tuple([t.datatype for t in request.inputs])
+        if (layout := self._layouts.get(form) or self._new_layout(*form)) is None:
+            return None
+        values = [t.data[0] for t in request.inputs]
+        question = layout.question(values, request.id)
+        # With an id of its own each request would make another one.
+        if question is not None and request.id is None and len(self._templates) < MOST_LAYOUTS:
+            self._remember(body, values, layout)
+        return question
 
-    def _new_layout(self, tensors: list[_Tensor]) -> _Layout | None:
-        names = tuple(t.name for t in tensors)
-        if not names or len(set(names)) != len(names):
+    def _remember(self, body: bytes, values: list[Any], layout: _Layout) -> None:
+        head = head_of(body)
+        if head not in self._templates and (template := template_of(body, values)) is not None:
+            self._templates[head] = template, layout
+
+    def _new_layout(self, names: tuple[str, ...], datatypes: tuple[str, ...]) -> _Layout | None:
+        # What is remembered are words of ours: no caller may have us keep theirs, of any length.
+        if not names or len(set(names)) != len(names) or not DATATYPES.issuperset(datatypes):
             return None
         try:
             kind, fields = kind_of(names, self._signature)
@@ -147,11 +173,11 @@ class InferReader:
             return None
         places = {f.name: i for i, f in enumerate(fields)}
         slots = []
-        for name in names:
+        for name, datatype in zip(names, datatypes, strict=True):
             place = places[name]
-            parse, allowed = parser(fields[place].dtype), frozenset(self._allowed[name])
-            slots.append(_Slot(place, allowed, parse, fields[place].is_required))
+            parse = parser(fields[place].dtype) if datatype in self._allowed[name] else None
+            slots.append(_Slot(place, parse, fields[place].is_required))
         layout = _Layout(kind, len(fields), tuple(slots))
         if len(self._layouts) < MOST_LAYOUTS:
-            self._layouts[names] = layout
+            self._layouts[names, datatypes] = layout
         return layout

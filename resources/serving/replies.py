@@ -38,6 +38,17 @@ class Reply(NamedTuple):
             *self.headers,
         ]
 
+    def lines(self, request_id: str) -> bytes:
+        """The same as they stand in HTTP/1.1."""
+        usual = b"content-type: %b\r\ncontent-length: %d\r\nx-request-id: %b\r\n"
+        lines = usual % (JSON, len(self.content), request_id.encode())
+        return lines + lines_of(self.headers) if self.headers else lines
+
+
+def lines_of(headers: Sequence[tuple[bytes, bytes]]) -> bytes:
+    """Headers as they stand in HTTP/1.1."""
+    return b"".join([b"%b: %b\r\n" % header for header in headers])
+
 
 def refusal(error: Exception, path: str, request_id: str, traffic: Traffic) -> Reply:
     """What a caller is told in place of an answer.
