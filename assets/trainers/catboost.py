@@ -209,15 +209,18 @@ def _shap_values(trees: "catboost.CatBoost", frame: pl.DataFrame, features: tupl
 
 
 def _features(frame: Table, features: tuple[Feature, ...]) -> "catboost.FeaturesData":
-    """CatBoost's own block form: its fastest input, also for one row (it takes text as UTF-8 bytes)."""
+    """CatBoost's own block form: its fastest input, also for one row (it takes text as UTF-8 bytes).
+
+    Column by column in memory, as CatBoost keeps it: given row by row, a pool of 16 rows takes half as long again.
+    """
     import catboost
 
     numeric, categorical = names_of(features, "numeric"), names_of(features, "categorical")
-    texts = np.empty((frame.height, len(categorical)), dtype=object)
+    texts = np.empty((frame.height, len(categorical)), dtype=object, order="F")
     for j, values in enumerate(category_texts(frame, features).values()):
         texts[:, j] = [v.encode() for v in values]
     return catboost.FeaturesData(
-        num_feature_data=numeric_matrix(frame, features).astype(np.float32) if numeric else None,
+        num_feature_data=numeric_matrix(frame, features).astype(np.float32, order="F") if numeric else None,
         cat_feature_data=texts if categorical else None,
         num_feature_names=numeric or None,
         cat_feature_names=categorical or None,
