@@ -5,6 +5,7 @@ see its own future; the rows arrive in time order for that.
 """
 
 import hashlib
+import json
 import os
 import time
 from dataclasses import replace
@@ -101,10 +102,7 @@ class CatBoostModel(FittedModel):
         if description.fitted.get(_DIGEST, known := _digest(folder)) != known:
             raise ValueError(f"{WEIGHTS_FILE} in {folder} is damaged: its bytes are not those that were saved")
         trees = catboost.CatBoost().load_model(str(folder / WEIGHTS_FILE), format="cbm")
-        if _FIT_PARAMETERS in (kept := trees.get_metadata()):
-            # 5 KB of JSON that every call of `predict` would parse anew in search of the names of classes, which raw
-            # scores do not have: two thirds of the time that it takes for one row.
-            del kept[_FIT_PARAMETERS]
+        _forget_the_fit(trees)
         return cls(description, trees)
 
 
@@ -197,6 +195,17 @@ class _Reporter:
             loss = info.metrics["validation"][self._judge][-1]
             self._progress(f"catboost: iteration {info.iteration}, validation {self._judge} {loss:.4f}")
         return True
+
+
+def _forget_the_fit(trees: "catboost.CatBoost") -> None:
+    """Leave of the parameters of the fit, 5 KB of JSON, what CatBoost asks for when it predicts: the loss.
+
+    Every call of `predict` parses all of them anew: two thirds of the time that it takes for one row.
+    """
+    kept = trees.get_metadata()
+    if _FIT_PARAMETERS in kept:
+        loss = json.loads(kept[_FIT_PARAMETERS])["loss_function"]
+        kept[_FIT_PARAMETERS] = json.dumps({"loss_function": loss})
 
 
 def _shap_values(trees: "catboost.CatBoost", frame: pl.DataFrame, features: tuple[Feature, ...]) -> Floats:

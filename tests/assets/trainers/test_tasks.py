@@ -137,6 +137,16 @@ def test_the_loaded_model_answers_the_same_bits(case: Case, tmp_path: Path) -> N
     assert json.loads((tmp_path / "model.json").read_text())["task"] == case.task
 
 
+def test_a_loaded_model_says_nothing_beside_its_answers(
+    case: Case, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    case.model.save(tmp_path)
+    loaded = load_model(tmp_path)
+    capfd.readouterr()
+    loaded.predict(case.unseen.features)
+    assert capfd.readouterr() == ("", "")
+
+
 def test_nothing_saved_is_a_pickle(case: Case, tmp_path: Path) -> None:
     case.model.save(tmp_path)
     for path in tmp_path.iterdir():
