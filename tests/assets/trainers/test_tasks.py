@@ -144,6 +144,7 @@ def test_a_loaded_model_says_nothing_beside_its_answers(
     loaded = load_model(tmp_path)
     capfd.readouterr()
     loaded.predict(case.unseen.features)
+    loaded.explain(case.unseen.features[:5])
     assert capfd.readouterr() == ("", "")
 
 
