@@ -36,8 +36,8 @@ def flights(random: Random) -> Tables:
     )
     airports = pl.DataFrame(schema=schema(FLIGHT_DELAYS.table("airports")))
     return {
-        "flights": random_flights(3, 14, seed),
-        "weather": random_weather(3, seed)[:60],
+        "flights": random_flights(3, 9, seed),
+        "weather": random_weather(3, seed)[:40],
         "planes": planes,
         "airports": airports,
     }

@@ -120,12 +120,12 @@ def test_a_header_without_rows_is_told(desk: Desk, csv: Csv) -> None:
 def test_thousands_of_columns_work_and_are_told(desk: Desk, csv: Csv) -> None:
     random = np.random.default_rng(2)
     frame = table(300)
-    many = pl.DataFrame({f"x{n}": random.normal(size=300).round(2) for n in range(5_000)})
+    many = pl.DataFrame({f"x{n}": random.normal(size=300).round(2) for n in range(2_000)})
     desk.begin(csv(frame.hstack(many)), "late")
-    assert "5,004 columns: name those you need as inputs" in desk.told
+    assert "2,004 columns: name those you need as inputs" in desk.told
     assert "more, all in the file" in desk.told
     use_case = load_use_case(desk.root / "pipelines" / "shop" / "use_case.yaml")
-    assert len(use_case.table("table").columns) == 5_004
+    assert len(use_case.table("table").columns) == 2_004
 
 
 def test_a_table_larger_than_is_kept_is_seen_evenly(csv: Csv) -> None:
