@@ -12,6 +12,7 @@ import polars as pl
 
 from assets.logic.point_in_time import Clock
 from assets.policies import DeclarationError, require_known
+from resources.serving.ranges import Range
 from resources.sources import Source
 
 Severity = Literal["critical", "warning"]
@@ -29,6 +30,8 @@ class Column:
     `personal` says what becomes of a caller's value before the endpoint's log keeps it: `hash`, by a key of the state
     folder, so that equal values can still be joined, or `drop`. A feature of the same name is treated alike. The
     lake holds what landed.
+
+    `range` says which values of a request to the endpoint are usual, and what becomes of one with another.
     """
 
     dtype: pl.DataType
@@ -36,7 +39,9 @@ class Column:
     unit: str | None = None
     nullable: bool = True
     known_at: str | None = None
-    personal: Personal | None = field(default=None, repr=False)  # no part of the code version: no table changes with it
+    # No part of the code version: no table changes with these.
+    personal: Personal | None = field(default=None, repr=False)
+    range: Range | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)

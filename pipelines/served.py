@@ -141,6 +141,7 @@ def signature(use_case: UseCase) -> Signature:
             description=columns[name].description,
             unit=columns[name].unit,
             personal=columns[name].personal,
+            range=columns[name].range,
         )
         for name in use_case.inputs
     )

@@ -28,6 +28,7 @@ from assets.trainers.estimator_encoding import Encoding
 from assets.trainers.estimator_scores import LEAST, NEEDED, SCORES
 from assets.trainers.fitted import FittedModel, finish, lesson_of
 from assets.trainers.scaling import common_enough
+from assets.trainers.skops_io import skops_io
 from assets.trainers.tasks import Target
 
 if TYPE_CHECKING:
@@ -96,26 +97,20 @@ class EstimatorModel(FittedModel):
         Raises:
             ValueError: If it holds types that would not be trusted when it is loaded.
         """
-        import skops.io
-
         self.description.write(folder)
-        skops.io.dump(self._estimator, folder / WEIGHTS_FILE)
+        skops_io().dump(self._estimator, folder / WEIGHTS_FILE)
         _trusted(folder, self.family)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Read what `save` wrote, trusting scikit-learn's own types only."""
-        import skops.io
-
         description = Description.read(folder)
         trusted = _trusted(folder, description.family)
-        return cls(description, skops.io.load(folder / WEIGHTS_FILE, trusted=trusted))
+        return cls(description, skops_io().load(folder / WEIGHTS_FILE, trusted=trusted))
 
 
 def _trusted(folder: Path, family: str) -> list[str]:
-    import skops.io
-
-    types: list[str] = skops.io.get_untrusted_types(file=folder / WEIGHTS_FILE)
+    types: list[str] = skops_io().get_untrusted_types(file=folder / WEIGHTS_FILE)
     packages = tuple(f"sklearn.{package}." for package in TRUSTED_PACKAGES)
     if foreign := sorted(t for t in types if t not in TRUSTED_TYPES and not t.startswith(packages)):
         raise ValueError(f"the estimator of {family} holds types that are not scikit-learn's own: {foreign}")

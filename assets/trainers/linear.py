@@ -25,6 +25,7 @@ from assets.trainers.description import Description, describe, library_versions
 from assets.trainers.encoding import FeatureRows, Table, names_of, to_pandas
 from assets.trainers.fitted import FittedModel, finish
 from assets.trainers.linear_rows import LinearRows
+from assets.trainers.skops_io import skops_io
 from assets.trainers.tasks import Lesson
 
 if TYPE_CHECKING:
@@ -95,19 +96,15 @@ class LinearModel(FittedModel):
 
     def save(self, folder: Path) -> None:
         """Write `model.json` and the pipeline as skops."""
-        import skops.io
-
         self.description.write(folder)
-        skops.io.dump(self._pipeline, folder / WEIGHTS_FILE)
-        if untrusted := set(skops.io.get_untrusted_types(file=folder / WEIGHTS_FILE)) - set(TRUSTED_TYPES):
+        skops_io().dump(self._pipeline, folder / WEIGHTS_FILE)
+        if untrusted := set(skops_io().get_untrusted_types(file=folder / WEIGHTS_FILE)) - set(TRUSTED_TYPES):
             raise ValueError(f"the pipeline holds types that could not be loaded again: {sorted(untrusted)}")
 
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Read what `save` wrote, trusting nothing beyond `TRUSTED_TYPES`."""
-        import skops.io
-
-        return cls(Description.read(folder), skops.io.load(folder / WEIGHTS_FILE, trusted=list(TRUSTED_TYPES)))
+        return cls(Description.read(folder), skops_io().load(folder / WEIGHTS_FILE, trusted=list(TRUSTED_TYPES)))
 
 
 def fit_linear(

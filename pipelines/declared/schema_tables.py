@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 from assets.logic.times import Epoch
 from assets.tables import Personal
 from pipelines.declared.words import Declared, Length
+from resources.serving.ranges import Otherwise, Range
 
 ColumnType = Literal["text", "integer", "number", "boolean", "time"]
 Role = Literal["input", "known_later", "ignored"]
@@ -157,6 +158,9 @@ class Column(Declared):
     """A greater value sends the row to quarantine."""
     allowed: tuple[Value, ...] | None = None
     """Any other value sends the row to quarantine."""
+    out_of_range: Otherwise = "warn"
+    """Of an input with min, max or allowed: a request with another value is answered, and the answer names the input
+    (`warn`), or it is not answered (`refuse`)."""
     nullable: bool = True
     """False: a row without a value goes to quarantine, and a request must hold it."""
     invalid: Invalid = "reject"
@@ -178,6 +182,10 @@ class Column(Declared):
     def _fits(self) -> "Column":
         if self.type not in ("integer", "number") and (self.min is not None or self.max is not None):
             raise ValueError(f"min and max are for integer and number, and this is {self.type}")
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"min is greater than max: nothing is from {self.min:g} to {self.max:g}")
+        if self.out_of_range == "refuse" and self.range is None:
+            raise ValueError("out_of_range is for columns with min, max or allowed, and this has none of them")
         if self.type == "time" and self.allowed is not None:
             raise ValueError("allowed is for values, and this is a time")
         if self.type != "text" and any(isinstance(value, str) for value in self.allowed or ()):
@@ -187,6 +195,16 @@ class Column(Declared):
         if self.known_at is not None and self.role != "known_later":
             raise ValueError(f"known_at is for columns with the role known_later, and this is {self.role}")
         return self
+
+    @property
+    def range(self) -> Range | None:
+        """What a request may usually hold; None if nothing is said of it."""
+        if (self.min, self.max, self.allowed) == (None, None, None):
+            return None
+        allowed = self.allowed
+        if allowed is not None and self.type == "text":
+            allowed = tuple(str(value) for value in allowed)
+        return Range(lowest=self.min, highest=self.max, allowed=allowed, otherwise=self.out_of_range)
 
 
 class FurtherTable(Declared):

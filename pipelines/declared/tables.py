@@ -220,6 +220,7 @@ def _cleaned(column: DeclaredColumn, known_with_label: str | None) -> Column:
         nullable=column.nullable,
         known_at=known_at,
         personal=column.personal,
+        range=column.range,
     )
 
 

@@ -30,6 +30,9 @@ ZONES: Final = (
 )
 """Time zones an airport of this feed can lie in."""
 
+DISTANCES: Final = (50.0, 6_000.0)
+"""The least and the greatest in miles; Honolulu is 4,983 away."""
+
 _LOCAL_HOUR: Final = pl.col("time_hour").dt.convert_time_zone(NEW_YORK)
 
 
@@ -93,7 +96,7 @@ FLIGHT_RULES: Final = (
     Rule(
         name="distance_is_impossible",
         description="Shorter than 50 or longer than 6,000 miles (17 from EWR to LGA); real ones run from 80 to 4,983.",
-        rejects=_outside(50, 6_000, "distance"),
+        rejects=_outside(*DISTANCES, "distance"),
     ),
     Rule(
         name="departs_while_closed",

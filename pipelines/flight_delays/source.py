@@ -13,6 +13,7 @@ from typing import Final
 import polars as pl
 
 from assets.contracts import Column, SourceTable
+from pipelines.flight_delays import rules
 from pipelines.flight_delays.cleaning import clean_airports, clean_flights, clean_planes, clean_weather
 from pipelines.flight_delays.expectations import (
     AIRPORT_EXPECTATIONS,
@@ -20,7 +21,7 @@ from pipelines.flight_delays.expectations import (
     PLANE_EXPECTATIONS,
     WEATHER_EXPECTATIONS,
 )
-from pipelines.flight_delays.rules import AIRPORT_RULES, FLIGHT_RULES, PLANE_RULES, WEATHER_RULES
+from resources.serving.ranges import Range
 from resources.sources import FileSource
 
 UTC: Final = pl.Datetime("us", "UTC")
@@ -57,7 +58,12 @@ FLIGHT_COLUMNS: Final = {
 CLEANED_FLIGHT_COLUMNS: Final = {
     "carrier": Column(dtype=TEXT, description="IATA code of the airline.", nullable=False),
     "flight": Column(dtype=INT32, description="Flight number.", nullable=False),
-    "origin": Column(dtype=TEXT, description="IATA code of the airport of departure.", nullable=False),
+    "origin": Column(
+        dtype=TEXT,
+        description="IATA code of the airport of departure.",
+        nullable=False,
+        range=Range(allowed=rules.ORIGINS, otherwise="refuse"),
+    ),
     "destination": Column(dtype=TEXT, description="IATA code of the scheduled destination.", nullable=False),
     "tailnum": Column(
         dtype=TEXT,
@@ -73,7 +79,13 @@ CLEANED_FLIGHT_COLUMNS: Final = {
     "scheduled_minute_of_day": Column(
         dtype=INT16, description="Scheduled minutes since local midnight at the origin.", unit="min", nullable=False
     ),
-    "distance_miles": Column(dtype=INT32, description="Distance between the airports.", unit="mi", nullable=False),
+    "distance_miles": Column(
+        dtype=INT32,
+        description="Distance between the airports.",
+        unit="mi",
+        nullable=False,
+        range=Range(lowest=rules.DISTANCES[0], highest=rules.DISTANCES[1]),
+    ),
     "departed_at": Column(dtype=UTC, description="Actual departure.", unit="UTC", known_at="departed_at"),
     "arrived_at": Column(
         dtype=UTC,
@@ -116,7 +128,7 @@ FLIGHTS: Final = SourceTable(
     key=("time_hour", "carrier", "flight", "origin"),
     clean=clean_flights,
     lookups=("airports",),
-    rules=FLIGHT_RULES,
+    rules=rules.FLIGHT_RULES,
     expectations=FLIGHT_EXPECTATIONS,
     event_time="scheduled_departure",
     available_after=timedelta(minutes=15),
@@ -161,7 +173,7 @@ WEATHER: Final = SourceTable(
     },
     key=("origin", "time_hour"),
     clean=clean_weather,
-    rules=WEATHER_RULES,
+    rules=rules.WEATHER_RULES,
     expectations=WEATHER_EXPECTATIONS,
     event_time="observed_at",
     known_at="known_at",
@@ -196,7 +208,7 @@ PLANES: Final = SourceTable(
     },
     key=("tailnum",),
     clean=clean_planes,
-    rules=PLANE_RULES,
+    rules=rules.PLANE_RULES,
     expectations=PLANE_EXPECTATIONS,
     is_partitioned=False,
     is_optional=True,  # flights from BTS come without it
@@ -226,7 +238,7 @@ AIRPORTS: Final = SourceTable(
     },
     key=("faa",),
     clean=clean_airports,
-    rules=AIRPORT_RULES,
+    rules=rules.AIRPORT_RULES,
     expectations=AIRPORT_EXPECTATIONS,
     is_partitioned=False,
 )

@@ -129,6 +129,7 @@ class Answering:
         try:
             entry = self._entry(asked, answer)
             self.traffic.scored(answer.versions, asked.modes, answer.scores)
+            self.traffic.was_unusual(answer.unusual_inputs)
             if self._is_durable:
                 self.log.commit(entry, asyncio.get_running_loop()).add_done_callback(partial(_kept, asked))
             else:

@@ -37,6 +37,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
         scores: Shape (n,) for one output, else (n, outputs).
         prediction_times: The instants as of which history was looked at, one per row (UTC); None for feature rows.
         missing_inputs: Optional inputs and features that were null in at least one row.
+        unusual_inputs: Inputs that were out of their declared range in at least one row.
         stale_since: When the history that features were made with last learnt of anything (UTC), if that is too long
             ago; else None.
     """
@@ -49,6 +50,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     prediction_times: Sequence[datetime] | None
     missing_inputs: Sequence[str]
     stale_since: datetime | None = None
+    unusual_inputs: Sequence[str] = ()
 
 
 def output_names(task: Task) -> tuple[str, ...]:

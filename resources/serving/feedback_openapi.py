@@ -7,8 +7,9 @@ from typing import Any, Final
 
 import polars as pl
 
-from resources.serving.rows import MAX_ROWS, MAX_TEXT
+from resources.serving.rows import MAX_ROWS
 from resources.serving.service import Field, Signature, Task
+from resources.serving.values import MAX_TEXT
 
 LABEL_SCHEMAS: Final[dict[Task, dict[str, Any]]] = {
     "binary": {"enum": [0, 1, False, True]},

@@ -12,8 +12,9 @@ from typing import Any, Final
 import orjson
 import polars as pl
 
-from resources.serving.rows import MAX_NUMBER, MAX_ROWS, RequestError, number, parser
+from resources.serving.rows import MAX_ROWS, RequestError
 from resources.serving.service import Field, Signature, Task
+from resources.serving.values import MAX_NUMBER, number, parser
 
 FOLDER: Final = "feedback"
 """Of their journal, in the state folder."""

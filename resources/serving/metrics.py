@@ -59,6 +59,7 @@ class Traffic:
         self.latency: dict[str, Histogram] = {}
         self.rows: dict[tuple[int, str], int] = {}
         self.scores: dict[int, Histogram] = {}
+        self.unusual: dict[str, int] = {}
         self.batches = Histogram(BATCH_BUCKETS)
         self.in_progress = self.errors = 0
 
@@ -69,6 +70,11 @@ class Traffic:
         if (latency := self.latency.get(route)) is None:
             latency = self.latency[route] = Histogram(LATENCY_BUCKETS_S)
         latency.add(seconds)
+
+    def was_unusual(self, inputs: Sequence[str]) -> None:
+        """Count an answer to a request with inputs out of their range."""
+        for name in inputs:
+            self.unusual[name] = self.unusual.get(name, 0) + 1
 
     def scored(self, versions: Sequence[int], modes: Sequence[str], scores: Scores) -> None:
         """Count the rows of an answer; of several outputs the first is shown as the score."""
@@ -108,6 +114,12 @@ class Traffic:
         for number, histogram in self.scores.copy().items():
             scores.add_metric([str(number)], histogram.buckets(), histogram.total)
         yield scores
+        unusual = CounterMetricFamily(
+            "throughline_unusual_inputs", "Requests answered though an input was out of its range.", labels=["input"]
+        )
+        for name, count in self.unusual.copy().items():
+            unusual.add_metric([name], count)
+        yield unusual
         batches = HistogramMetricFamily("throughline_batch_requests", "Requests that were scored together.")
         batches.add_metric([], self.batches.buckets(), self.batches.total)
         yield batches

@@ -11,8 +11,9 @@ import polars as pl
 from resources.serving.answers import output_names, outputs_metadata, prediction_schema
 from resources.serving.explaining import CONTRIBUTION
 from resources.serving.protocol import MAX_WORD, allowed_datatypes, datatype
-from resources.serving.rows import MAX_NUMBER, MAX_ROWS, MAX_TEXT, whole_numbers
+from resources.serving.rows import MAX_ROWS
 from resources.serving.service import Field, Signature
+from resources.serving.values import MAX_NUMBER, MAX_TEXT, whole_numbers
 
 EXPLAIN: Final = {
     "name": "explain",
@@ -111,7 +112,7 @@ def _tensors(signature: Signature) -> list[dict[str, Any]]:
     allowed = allowed_datatypes(signature)
     alike: dict[str, tuple[list[str], dict[str, Any]]] = {}
     for field in (*signature.inputs, *signature.features):
-        value = value_schema(field.dtype, is_required=field.is_required)
+        value = value_schema(field)
         alike.setdefault(repr((value, allowed[field.name])), ([], value))[0].append(field.name)
     size = {"type": "integer", "minimum": 1, "maximum": MAX_ROWS}
     return [
@@ -153,7 +154,7 @@ def _invocations_body(signature: Signature) -> dict[str, Any]:
 
 
 def _record(fields: Sequence[Field], *, are_all_needed: bool = False) -> dict[str, Any]:
-    described = {f.name: value_schema(f.dtype, is_required=f.is_required) | _told(f) for f in fields}
+    described = {f.name: value_schema(f) | _told(f) for f in fields}
     return _closed(described, [f.name for f in fields if f.is_required or are_all_needed])
 
 
@@ -161,9 +162,9 @@ def _closed(properties: dict[str, Any], required: list[str]) -> dict[str, Any]:
     return {"type": "object", "required": required, "additionalProperties": False, "properties": properties}
 
 
-def value_schema(dtype: pl.DataType, *, is_required: bool) -> dict[str, Any]:
+def value_schema(field: Field) -> dict[str, Any]:
     """JSON schema of one value of a field; what it cannot say, as that times need a zone, the answer does."""
-    kind, more = "string", dict[str, Any](maxLength=MAX_TEXT)
+    dtype, kind, more = field.dtype, "string", dict[str, Any](maxLength=MAX_TEXT)
     if isinstance(dtype, pl.Datetime):
         more = {"format": "date-time"}
     elif dtype == pl.Date:
@@ -175,7 +176,11 @@ def value_schema(dtype: pl.DataType, *, is_required: bool) -> dict[str, Any]:
         kind, more = "integer", {"minimum": lowest, "maximum": highest}
     elif dtype.is_float():
         kind, more = "number", {"minimum": -MAX_NUMBER, "maximum": MAX_NUMBER}
-    return {"type": kind if is_required else [kind, "null"], **more}
+    if field.range is not None and field.range.otherwise == "refuse":
+        more |= field.range.to_json()
+    if not field.is_required and "enum" in more:
+        more["enum"] = [*more["enum"], None]
+    return {"type": kind if field.is_required else [kind, "null"], **more}
 
 
 def _body(schema: dict[str, Any], example: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
@@ -212,11 +217,13 @@ def _told(field: Field) -> dict[str, str]:
     return {"description": f"{field.description}{unit}"} if field.description or unit else {}
 
 
-def _example(field: Field) -> str | int | bool:
+def _example(field: Field) -> str | float | bool:
     if isinstance(field.dtype, pl.Datetime):
         return "2013-09-01T14:00:00Z"
     if field.dtype == pl.Date:
         return "2013-09-01"
     if field.dtype == pl.Boolean:
         return True
+    if field.range is not None and (usual := field.range.example) is not None:
+        return usual
     return 1 if field.dtype.is_numeric() else "text"

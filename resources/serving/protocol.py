@@ -94,6 +94,8 @@ def infer_answer(answer: Answer, model: str, asked: Question) -> dict[str, Any]:
     Where the rows of a request were answered by different versions, `model_versions` has that of each row.
     """
     parameters: dict[str, Any] = {"prediction_id": answer.id, "missing_inputs": list(answer.missing_inputs)}
+    if answer.unusual_inputs:
+        parameters["unusual_inputs"] = list(answer.unusual_inputs)
     if answer.prediction_times is not None:
         times = [iso(instant) for instant in answer.prediction_times]
         parameters["prediction_time"] = times[0] if len(times) == 1 else times
@@ -122,6 +124,7 @@ def tensors_metadata(fields: Sequence[Field]) -> list[dict[str, Any]]:
                 "description": f.description,
                 **({"unit": f.unit} if f.unit else {}),
                 **({"format": "date-time"} if isinstance(f.dtype, pl.Datetime) else {}),
+                **({} if f.range is None else f.range.to_json() | {"out_of_range": f.range.otherwise}),
             },
         }
         for f in fields

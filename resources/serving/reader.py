@@ -12,9 +12,10 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias
 import msgspec
 
 from resources.serving.protocol import DATATYPES, MAX_WORD, allowed_datatypes, parse_infer
-from resources.serving.rows import MAX_NUMBER, Question, RequestError, Row, RowKind, kind_of, number, parser
+from resources.serving.rows import Question, RequestError, Row, RowKind, kind_of
 from resources.serving.service import Signature
 from resources.serving.template import Template, head_of, template_of
+from resources.serving.values import MAX_NUMBER, number, parser_of
 
 MOST_LAYOUTS: Final = 64
 """Orders of tensors that are remembered, and for each the types of values. A caller has one or two; those of one who
@@ -175,7 +176,7 @@ class InferReader:
         slots = []
         for name, datatype in zip(names, datatypes, strict=True):
             place = places[name]
-            parse = parser(fields[place].dtype) if datatype in self._allowed[name] else None
+            parse = parser_of(fields[place]) if datatype in self._allowed[name] else None
             slots.append(_Slot(place, parse, fields[place].is_required))
         layout = _Layout(kind, len(fields), tuple(slots))
         if len(self._layouts) < MOST_LAYOUTS:

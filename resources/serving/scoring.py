@@ -47,6 +47,7 @@ class Scoring:
         self._use_case, self._signature, self._deployments = service.use_case, service.signature, deployments
         self._inputs, self._features = service.signature.inputs, names(service.signature.features)
         self._optional = [(place, f.name) for place, f in enumerate(service.signature.inputs) if not f.is_required]
+        self._ranged = [(place, f.name, f.range) for place, f in enumerate(self._inputs) if f.range is not None]
         self._entity = {"inputs": self._places(names(self._inputs)), "features": self._places(self._features)}
         self._shadow = shadow
         # Unlike any other process's, at a tenth of the price of a random number for each answer.
@@ -176,6 +177,7 @@ class Scoring:
             scores=whole.scores,
             prediction_times=whole.times,
             missing_inputs=self._missing(asked),
+            unusual_inputs=self._unusual(asked),
             stale_since=None if whole.times is None else self._stale_since(),
         )
 
@@ -224,6 +226,13 @@ class Scoring:
             return missing
         columns = zip(self._features, zip(*asked.features, strict=True), strict=True)
         return missing + [n for n, values in columns if None in values and n not in missing]
+
+    def _unusual(self, asked: Asked) -> Sequence[str]:
+        """Inputs that are out of their range in at least one row."""
+        if not self._ranged or asked.question.kind != "inputs":
+            return ()
+        rows = asked.question.rows
+        return [name for place, name, usual in self._ranged if not all(usual.holds(row[place]) for row in rows)]
 
 
 def _require_numbers(scores: Scores, rows: int, version: int) -> None:

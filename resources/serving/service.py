@@ -14,6 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from resources.serving.ranges import Range
+
 Task = Literal["binary", "multiclass", "regression", "count"]
 """What kind of thing is answered: a probability, one probability per class, a quantity, or a whole number from 0."""
 PREDICTION_TIME = "prediction_time"
@@ -28,6 +30,7 @@ class Field:
         dtype: The Polars type a row gets; times are `Datetime("us", "UTC")`.
         is_required: Must be there and not null.
         personal: What becomes of a value before it is logged, where it is personal data; see `privacy.py`.
+        range: Which values are usual, if that is declared.
     """
 
     name: str
@@ -36,6 +39,7 @@ class Field:
     description: str
     unit: str | None = None
     personal: Literal["hash", "drop"] | None = None
+    range: Range | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

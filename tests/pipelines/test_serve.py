@@ -106,6 +106,23 @@ def test_unknown_categories_and_absent_optional_inputs_are_answered_and_named(li
     assert answer["parameters"]["missing_inputs"] == missing
 
 
+def test_an_input_out_of_its_range_is_answered_named_and_counted(live: Endpoint) -> None:
+    def counted() -> float:
+        lines = call(f"{server_root(live)}/metrics").content.decode().splitlines()
+        found = [line for line in lines if line.startswith('throughline_unusual_inputs_total{input="weight_kg"}')]
+        return float(found[0].rpartition(" ")[2]) if found else 0.0
+
+    before, answer = counted(), infer(live, tensors(weight_kg=1_001.0)).json
+    assert answer["parameters"]["unusual_inputs"] == ["weight_kg"]
+    assert counted() == before + 1
+    assert "unusual_inputs" not in infer(live).json["parameters"]
+
+
+def test_an_input_out_of_a_range_that_is_to_be_kept_is_refused(live: Endpoint) -> None:
+    refused = infer(live, tensors(parcel=-1))
+    assert (refused.status, refused.json["field"]) == (400, "parcel")
+
+
 ONE_ROW = {k: v for k, v in INPUTS.items() if k != "weight_kg"}
 
 

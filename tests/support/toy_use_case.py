@@ -8,6 +8,7 @@ import polars as pl
 from assets.contracts import Column, Feature, Partitions, SourceTable, Target, UseCase
 from assets.logic.point_in_time import History
 from assets.policies import TimeSplit, TrainerSpec
+from resources.serving.ranges import Range
 from resources.sources import FileSource
 
 UTC = pl.Datetime("us", "UTC")
@@ -27,9 +28,13 @@ PARCELS = SourceTable(
     columns={"parcel": Column(dtype=pl.Int32(), description="Number.")},
     cleaned_columns={
         "shop": Column(dtype=pl.String(), description="Who sends it.", nullable=False),
-        "parcel": Column(dtype=pl.Int32(), description="Number.", nullable=False),
+        "parcel": Column(
+            dtype=pl.Int32(), description="Number.", nullable=False, range=Range(lowest=0.0, otherwise="refuse")
+        ),
         "due_at": Column(dtype=UTC, description="When it is due.", unit="UTC", nullable=False),
-        "weight_kg": Column(dtype=pl.Float64(), description="Weight.", unit="kg"),
+        "weight_kg": Column(
+            dtype=pl.Float64(), description="Weight.", unit="kg", range=Range(lowest=0.0, highest=1_000.0)
+        ),
         "is_express": Column(dtype=pl.Boolean(), description="Whether it was paid to hurry."),
         "came_at": Column(dtype=UTC, description="When it came.", unit="UTC", known_at="came_at"),
         "late_min": Column(dtype=pl.Int32(), description="How late it came.", unit="min", known_at="came_at"),
