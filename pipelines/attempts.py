@@ -85,6 +85,10 @@ class Attempts:
         tries = self._tries(what, keys)
         return len(tries) < ATTEMPTS or time.time() - tries[0].ended_at > AGAIN_AFTER_S
 
+    def has_failed(self, what: str) -> bool:
+        """Whether the last try of this came to a bad end."""
+        return next((not run.is_success for run in self._runs if run.what == what), False)
+
     def pause_until(self) -> datetime | None:
         """When the next run may begin, after many failures in a row (UTC); None for now."""
         failures = list(takewhile(lambda run: not run.is_success, self._runs))

@@ -12,6 +12,7 @@ from assets.contracts import PARTITION_KEY
 from assets.stages.common import table_name
 from assets.stages.endpoint import online_tables
 from assets.stages.online_history import build_online_history
+from pipelines.attempts import ATTEMPTS
 from pipelines.history_jobs import build_refresh
 from resources.errors import EndpointError
 from resources.lake import Commit, Lake
@@ -103,9 +104,15 @@ def test_a_history_that_cannot_be_used_leaves_the_endpoint_with_what_it_knows(
     assert missing(server) == []
 
 
-def asked(server: Endpoint, lake: Lake, cursor: str | None) -> dg.SensorResult | dg.SkipReason:
+def asked(
+    server: Endpoint, lake: Lake, cursor: str | None, instance: dg.DagsterInstance | None = None
+) -> dg.SensorResult | dg.SkipReason:
     _, sensor = build_refresh(TOY)
-    with dg.build_sensor_context(cursor=cursor, resources={"endpoint_server": server, "lake": lake}) as context:
+    resources = {"endpoint_server": server, "lake": lake}
+    with (
+        dg.DagsterInstance.ephemeral() as fresh,
+        dg.build_sensor_context(instance=instance or fresh, cursor=cursor, resources=resources) as context,
+    ):
         result = sensor(context)
     assert isinstance(result, dg.SensorResult | dg.SkipReason)
     return result
@@ -135,6 +142,41 @@ def test_a_version_that_was_gone_back_to_is_given_what_has_come_meanwhile(
     assert isinstance(asked(server, lake, before.cursor), dg.SensorResult)
     refreshed(server, lake)
     assert missing(server) == []
+
+
+def run(result: object, server: Endpoint, lake: Lake, instance: dg.DagsterInstance) -> str:
+    """Do what the sensor asked for; the key of the run."""
+    assert isinstance(result, dg.SensorResult)
+    (request,) = result.run_requests or ()
+    resources = {"lake": lake, "endpoint_server": server}
+    dg.materialize(
+        [build_online_history(TOY)], resources=resources, tags=request.tags, instance=instance, raise_on_error=False
+    )
+    return str(request.run_key)
+
+
+def test_a_refresh_that_failed_is_tried_again_a_few_times(
+    server: Endpoint, lake: Lake, models: list[Path], tmp_path: Path
+) -> None:
+    server.deploy("parcels", 1, models[0], online())
+    nobody = Endpoint(port=1, state_root=str(tmp_path / "serving"), home=str(tmp_path))
+    keys, cursor = set(), None
+    with dg.DagsterInstance.ephemeral() as instance:
+        for _ in range(ATTEMPTS):
+            result = asked(server, lake, cursor, instance)
+            keys.add(run(result, nobody, lake, instance))
+            cursor = result.cursor if isinstance(result, dg.SensorResult) else None
+        assert len(keys) == ATTEMPTS
+        assert isinstance(asked(server, lake, cursor, instance), dg.SkipReason)
+
+
+def test_a_refresh_that_succeeded_is_not_tried_again(server: Endpoint, lake: Lake, models: list[Path]) -> None:
+    server.deploy("parcels", 1, models[0], online())
+    with dg.DagsterInstance.ephemeral() as instance:
+        first = asked(server, lake, None, instance)
+        run(first, server, lake, instance)
+        assert isinstance(first, dg.SensorResult)
+        assert isinstance(asked(server, lake, first.cursor, instance), dg.SkipReason)
 
 
 def test_the_sensor_waits_for_a_first_deployment(lake: Lake, tmp_path: Path) -> None:
