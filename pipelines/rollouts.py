@@ -89,7 +89,7 @@ def _told(control: "Control", state: "State") -> Iterator[str]:
 
 
 def _figures(control: "Control", beside: "Beside") -> Iterator[str]:
-    from resources.serving.evidence import total
+    from resources.serving.evidence_files import total
 
     yield f"since {_minute(beside.step_at)}, in this step:"
     for name, arm in zip(("live", "new"), total(control.folder.root, beside), strict=True):

@@ -16,7 +16,7 @@ from assets.contracts import UseCase
 from assets.stages.common import RETRY_IO, asset_facts, asset_key, commit_of, preview, table_name, table_result
 from resources.lake import Lake
 from resources.serving.client import Endpoint
-from resources.serving.evidence import total
+from resources.serving.evidence_files import total
 from resources.serving.shares import Count, interval
 from resources.serving.states import Event, State
 

@@ -1,14 +1,10 @@
 """What each version did since a step of a rollout began: gathered in every worker, added up by one of them.
 
-Belongs here: from scored batches to the arms that are judged, and their files. Does not belong here: the verdict
-(`guardrails.py`), and what follows from it (`deployments.py`).
-
-    evidence/<rollout>/reference.json           what the live version did before: its quartiles, its times
-    evidence/<rollout>/<step>/<worker>.json     the arms one worker has seen
+Belongs here: from scored batches to the arms that are judged. Does not belong here: how workers tell one another
+(`evidence_files.py`), the verdict (`guardrails.py`), and what follows from it (`deployments.py`).
 """
 
 import json
-import logging
 import uuid
 from collections import defaultdict, deque
 from collections.abc import Iterable, Mapping
@@ -19,12 +15,11 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from resources.serving.evidence_files import EVIDENCE, forget, tell, total
 from resources.serving.guardrails import Arm, Guardrails
 from resources.serving.service import Task
 from resources.serving.states import Beside
 
-LOG: Final = logging.getLogger(__name__)
-EVIDENCE: Final = "evidence"
 WAITING: Final = 200_000
 """Batches that may wait to be counted; of more, the oldest are not counted. They are counted five times a second."""
 SCORES: Final = 2_000
@@ -119,6 +114,8 @@ class Evidence:
         if step != self._step:
             # What waited was answered before the step began, or while it did.
             self._step, self._arms, self._reference = step, (Arm(), Arm()), None
+            if beside is not None and may_refer:
+                forget(self._folder, but=beside.id)
         elif beside is not None:
             self._add(batches, live, beside, may_refer=may_refer)
         self._remember([b for b in batches if b.version == live and not b.errors and b.rows])
@@ -141,7 +138,7 @@ class Evidence:
         )
         if self._arms != before:
             arms = dict(zip(("live", "beside"), map(asdict, self._arms), strict=True))
-            _tell(self._folder / beside.id / str(beside.step) / f"{self._worker}.json", arms)
+            tell(self._folder / beside.id / str(beside.step) / f"{self._worker}.json", arms)
 
     def _arm(self, batches: list[Batch], rails: Guardrails) -> Arm:
         rows, errors = (sum(values) for values in ([b.rows for b in batches], [b.errors for b in batches]))
@@ -175,7 +172,7 @@ class Evidence:
             return Reference(quartiles=tuple(told["quartiles"]), times=times)
         made = self._made_reference() if may_refer else None
         if made is not None:
-            _tell(path, asdict(made))
+            tell(path, asdict(made))
         return made
 
     def _made_reference(self) -> Reference | None:
@@ -187,23 +184,6 @@ class Evidence:
         return Reference(
             quartiles=(lower, median, upper), times={size: _typical(calls) for size, calls in known.items()}
         )
-
-
-def total(folder: Path, beside: Beside, *, without: str | None = None) -> tuple[Arm, Arm]:
-    """The arms of the live version and of the one beside it in its current step, over all workers.
-
-    Args:
-        folder: The state folder.
-        beside: The rollout.
-        without: A worker whose file is left out.
-    """
-    live = new = Arm()
-    for path in (folder / EVIDENCE / beside.id / str(beside.step)).glob("*.json"):
-        if path.stem == without:
-            continue
-        told = json.loads(path.read_text(encoding="utf-8"))
-        live, new = live + Arm(**told["live"]), new + Arm(**told["beside"])
-    return live, new
 
 
 def watched(scores: Scores, task: Task) -> Scores:
@@ -227,19 +207,3 @@ def _size(rows: int) -> int:
 def _typical(calls: Iterable[Batch]) -> Typical:
     seconds, rows = np.array([(batch.seconds, batch.rows) for batch in calls]).T
     return Typical(seconds=float(np.median(seconds)), seconds_per_row=float(np.median(seconds / rows)))
-
-
-def _tell(path: Path, content: object) -> None:
-    """Write for the other workers. A full disk keeps it from them, and does not keep this one from judging."""
-    try:
-        _write(path, content)
-    except OSError as error:
-        LOG.warning("other workers cannot be told what was counted: %s", error)
-
-
-def _write(path: Path, content: object) -> None:
-    """Whole for every reader; not made safe against power cuts, after which it is counted anew."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(json.dumps(content), encoding="utf-8")
-    temporary.replace(path)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import polars as pl
 import pytest
 
-from resources.serving import evidence
+from resources.serving import evidence_files
 from resources.serving.deployments import Deployments, Status
 from resources.serving.guardrails import Guardrails
 from resources.serving.rollout import Cause, begin, rolled_back
@@ -316,7 +316,7 @@ def test_a_bad_canary_is_taken_back_though_the_disk_is_full(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(StateFolder, "change", full)
-    monkeypatch.setattr(evidence, "_write", full)
+    monkeypatch.setattr(evidence_files, "_write", full)
 
     def is_back() -> bool:
         answer(rolling, 1, np.linspace(0, 1, 20))

@@ -1,12 +1,15 @@
 """What is counted of each version: only since the step began, by the live version's own measure, over all workers."""
 
+import os
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from resources.serving.evidence import Evidence, Reference, Typical, total, watched
+from resources.serving.evidence import Evidence, Reference, Typical, watched
+from resources.serving.evidence_files import EVIDENCE, KEPT_S, total
 from resources.serving.guardrails import Arm, Guardrails
 from resources.serving.rollout import Cause, begin, step_on
 from resources.serving.states import Beside, Plan, State, Target
@@ -64,6 +67,17 @@ def test_a_new_step_is_counted_from_nothing(tmp_path: Path) -> None:
     evidence.record(4, rows=1, errors=1, seconds_per_row=0.1, scores=None)
     evidence.count(3, second, may_refer=True)
     assert (total(tmp_path, first)[1].rows, total(tmp_path, second)[1].rows) == (3, 1)
+
+
+def test_a_rollout_that_begins_has_the_files_of_old_ones_deleted_and_no_others(tmp_path: Path) -> None:
+    evidence, beside, age = warmed(tmp_path), rollout(), {"old": KEPT_S + 60, "recent": KEPT_S - 60}
+    for name, seconds in {**age, beside.id: KEPT_S + 60}.items():
+        folder = tmp_path / EVIDENCE / name
+        (folder / "0").mkdir(parents=True)
+        changed_at = time.time() - seconds
+        os.utime(folder, (changed_at, changed_at))
+    evidence.count(3, beside, may_refer=True)
+    assert {path.name for path in (tmp_path / EVIDENCE).iterdir()} == {"recent", beside.id}
 
 
 def test_several_workers_add_up_and_measure_by_the_same_reference(tmp_path: Path) -> None:
