@@ -23,7 +23,10 @@ class Loggable(Protocol):
         ...
 
     def encode(self) -> list[bytes]:
-        """One JSON object per row, without line ends; called once, in the thread of the writer."""
+        """One JSON object per row, without line ends.
+
+        Called by who hands it over, or, where it holds many rows or could not be encoded then, by the writer.
+        """
         ...
 
 

@@ -19,7 +19,7 @@ from typing import Final
 
 from resources.serving.checked_lines import line_of
 from resources.serving.log_policy import Loggable, LogPolicy
-from resources.serving.log_waiting import Waiting, resolve, tell
+from resources.serving.log_waiting import Waiting, encoded, resolve, tell
 from resources.serving.segment_writer import SegmentWriter
 from resources.serving.segments import seal_left_open, worker_name
 
@@ -128,7 +128,7 @@ class PredictionLog:
     def _enqueue(self, entry: Loggable, future: "asyncio.Future[None] | None") -> str | None:
         """Put an entry into the queue; says why not if it cannot."""
         rows = entry.rows
-        waiting = Waiting(entry, rows, time.monotonic(), future)
+        waiting = Waiting(encoded(entry), rows, time.monotonic(), future)
         with self._lock:
             if self._is_closed:
                 return "the log is closed"

@@ -11,6 +11,7 @@ import pytest
 
 from resources.errors import EndpointError
 from resources.serving.log_policy import LogPolicy
+from resources.serving.log_waiting import MOST_ROWS
 from resources.serving.prediction_log import PredictionLog
 from tests.support.answers import Losses, Numbered, Unwritable, names, read
 from tests.support.waiting import eventually
@@ -104,6 +105,22 @@ def test_an_entry_that_cannot_be_encoded_is_counted_and_the_others_are_kept(
         log.stop()
     assert (losses.dropped, losses.errors, read(tmp_path / "log").numbers) == (2, 1, [1, 2])
     assert "this is not JSON" in caplog.text
+
+
+@pytest.mark.parametrize(("rows", "by"), [(1, "caller"), (MOST_ROWS, "caller"), (MOST_ROWS + 1, "writer")])
+def test_who_hands_few_rows_over_encodes_them_and_the_writer_many(make: Make, rows: int, by: str) -> None:
+    threads: list[int] = []
+
+    class Noting(Numbered):
+        def encode(self) -> list[bytes]:
+            threads.append(threading.get_ident())
+            return super().encode()
+
+    log = make()
+    log.add(Noting(1, rows=rows))
+    log.start()
+    log.stop()
+    assert [("caller" if thread == threading.get_ident() else "writer") for thread in threads] == [by]
 
 
 def test_a_folder_that_cannot_be_made_is_counted_and_tried_again(make: Make, losses: Losses, tmp_path: Path) -> None:
