@@ -4,7 +4,6 @@ Belongs here: the one way to import it. Does not belong here: which types it may
 """
 
 import sys
-from importlib import import_module
 from types import ModuleType
 from typing import Final
 
@@ -14,10 +13,13 @@ _OF_TORCH: Final = "sklearn.externals.array_api_compat.torch"
 
 def skops_io() -> ModuleType:
     """`skops.io`; without PyTorch, which no pipeline of ours needs, it takes 5 s instead of 8 and 180 MB less."""
-    if _OF_TORCH in sys.modules or "skops.io" in sys.modules:
-        return import_module("skops.io")
-    sys.modules[_OF_TORCH] = None  # type: ignore[assignment]  # Python's own way to say that there is none
+    is_to_be_left_out = not {_OF_TORCH, "skops.io"} & sys.modules.keys()
+    if is_to_be_left_out:
+        sys.modules[_OF_TORCH] = None  # type: ignore[assignment]  # Python's own way to say that there is none
     try:
-        return import_module("skops.io")
+        import skops.io
     finally:
-        sys.modules.pop(_OF_TORCH, None)
+        if is_to_be_left_out:
+            sys.modules.pop(_OF_TORCH, None)
+    module: ModuleType = skops.io
+    return module
