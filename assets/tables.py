@@ -43,6 +43,14 @@ class Column:
     personal: Personal | None = field(default=None, repr=False)
     range: Range | None = field(default=None, repr=False)
 
+    def __post_init__(self) -> None:
+        if self.range is None or (self.range.lowest, self.range.highest) == (None, None):
+            return
+        if not self.dtype.is_numeric():  # every request would fail when its value is compared
+            raise DeclarationError(
+                f"field range: bounds are for numbers, and the column {self.description!r} is {self.dtype}"
+            )
+
 
 @dataclass(frozen=True, kw_only=True)
 class Rule:

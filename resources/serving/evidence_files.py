@@ -48,11 +48,11 @@ def forget(folder: Path, *, but: str) -> None:
         but: Identity of the rollout under way.
     """
     for path in folder.iterdir() if folder.is_dir() else ():
-        if path.name != but and time.time() - path.stat().st_mtime > KEPT_S:
-            try:
+        try:
+            if path.name != but and time.time() - path.stat().st_mtime > KEPT_S:
                 shutil.rmtree(path)
-            except OSError as error:
-                LOG.warning("what is left of an old rollout cannot be deleted: %s", error)
+        except OSError as error:
+            LOG.warning("what is left of an old rollout cannot be deleted: %s", error)
 
 
 def tell(path: Path, content: object) -> None:

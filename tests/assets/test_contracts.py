@@ -11,6 +11,7 @@ from assets.contracts import Column, Expectation, Rule, SourceTable, Target, Use
 from assets.logic.metrics import task_metrics
 from assets.policies import DeclarationError, PromotionPolicy, RolloutPolicy, Task, TimeSplit
 from pipelines.flight_delays.use_case import FLIGHT_DELAYS
+from resources.serving.ranges import Range
 from resources.serving.states import Plan
 from tests.support.toy_use_case import PARCELS, TOY
 
@@ -39,6 +40,12 @@ RULE = Rule(name="is_fine", description="It is not.", rejects=pl.lit(False))
 def test_a_use_case_that_cannot_work_is_refused_by_field(changes: dict[str, Any], says: str) -> None:
     with pytest.raises(DeclarationError, match=says):
         replace(TOY, **changes)
+
+
+@pytest.mark.parametrize("dtype", [pl.String(), pl.Boolean(), pl.Datetime("us", "UTC")])
+def test_a_range_with_bounds_of_what_is_no_number_is_refused(dtype: pl.DataType) -> None:
+    with pytest.raises(DeclarationError, match=r"field range: bounds are for numbers, and the column 'When\.' is"):
+        Column(dtype=dtype, description="When.", range=Range(lowest=0.0))
 
 
 def test_an_entity_table_without_event_time_is_refused() -> None:

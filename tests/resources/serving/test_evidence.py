@@ -80,6 +80,15 @@ def test_a_rollout_that_begins_has_the_files_of_old_ones_deleted_and_no_others(t
     assert {path.name for path in (tmp_path / EVIDENCE).iterdir()} == {"recent", beside.id}
 
 
+def test_an_old_rollout_that_cannot_be_deleted_stops_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    evidence, beside, stray = warmed(tmp_path), rollout(), tmp_path / EVIDENCE / "stray"
+    stray.parent.mkdir()
+    stray.symlink_to(tmp_path / "gone")
+    evidence.count(3, beside, may_refer=True)
+    assert "cannot be deleted" in caplog.text
+    assert evidence.total(beside) == (Arm(), Arm())
+
+
 def test_several_workers_add_up_and_measure_by_the_same_reference(tmp_path: Path) -> None:
     one, two, beside = warmed(tmp_path), Evidence(tmp_path, "binary"), rollout()
     for worker in (one, two):
