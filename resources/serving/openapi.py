@@ -3,6 +3,7 @@
 Belongs here: schemas and examples. Does not belong here: what is accepted; that is `protocol.py` and `rows.py`.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -225,5 +226,7 @@ def _example(field: Field) -> str | float | bool:
     if field.dtype == pl.Boolean:
         return True
     if field.range is not None and (usual := field.range.example) is not None:
+        if field.dtype.is_integer():  # whose bounds need not be whole
+            return math.floor(float(usual)) if field.range.lowest is None else math.ceil(float(usual))
         return usual
     return 1 if field.dtype.is_numeric() else "text"

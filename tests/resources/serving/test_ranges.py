@@ -7,7 +7,7 @@ import orjson
 import pytest
 
 from pipelines.served import signature
-from resources.serving.openapi import value_schema
+from resources.serving.openapi import scoring_paths, value_schema
 from resources.serving.protocol import parse_infer, tensors_metadata
 from resources.serving.ranges import Range
 from resources.serving.reader import InferReader
@@ -95,6 +95,15 @@ def test_the_schema_of_a_request_holds_ranges_that_are_refused_and_no_others() -
         value_schema(next(f for f in ranged(weight_kg=r).inputs if f.name == "weight_kg")) for r in (WEIGHTS, refused)
     )
     assert (weight["maximum"], strict["maximum"]) == (1e15, 30.0)
+
+
+@pytest.mark.parametrize(
+    ("usual", "expected"), [(Range(lowest=0.5), 1), (Range(highest=8.5), 8), (Range(allowed=(3.0, 4.0)), 3)]
+)
+def test_the_example_of_a_whole_number_is_one_within_its_range(usual: Range, expected: int) -> None:
+    body = scoring_paths("parcels", ranged(parcel=usual))["/invocations"]["post"]["requestBody"]
+    (record,) = body["content"]["application/json"]["example"]["dataframe_records"]
+    assert (record["parcel"], type(record["parcel"])) == (expected, int)
 
 
 def test_a_null_is_among_the_values_of_an_optional_input() -> None:
